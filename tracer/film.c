@@ -1,0 +1,57 @@
+#include "tracer/film.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t mr_film_fixed(float radiance)
+{
+    if (!(radiance > 0)) return 0; /* NaN too */
+    if (radiance > MR_FILM_MAX) radiance = MR_FILM_MAX;
+    return (uint64_t)((double)radiance * (double)MR_FILM_ONE + 0.5);
+}
+
+int mr_film_init(mr_film *film, const mr_picture *picture, mr_error *err)
+{
+    int status = mr_picture_check(picture, err);
+    if (status) return status;
+    uint64_t *sums = calloc((size_t)picture->width * picture->height, 3 * sizeof *sums);
+    if (!sums) return mr_fail(err, MR_FAILED, "no memory for a film of %ux%u pixels", picture->width, picture->height);
+    *film = (mr_film){ .width = picture->width, .height = picture->height, .spp = picture->spp, .sums = sums };
+    return MR_OK;
+}
+
+void mr_film_free(mr_film *film)
+{
+    free(film->sums);
+    *film = (mr_film){ 0 };
+}
+
+void mr_film_add(mr_film *film, const mr_tile *tile, const uint64_t *sums)
+{
+    for (uint32_t y = 0; y < tile->height; y++) {
+        uint64_t *row = film->sums + 3 * ((size_t)(tile->y + y) * film->width + tile->x);
+        const uint64_t *from = sums + 3 * (size_t)y * tile->width;
+        for (uint32_t i = 0; i < 3 * tile->width; i++) row[i] += from[i];
+    }
+}
+
+void mr_film_linear(const mr_film *film, uint32_t samples, const uint32_t *samples_of, float *rgb)
+{
+    size_t pixels = (size_t)film->width * film->height;
+    for (size_t i = 0; i < pixels; i++) {
+        uint32_t n = samples_of ? samples_of[i] : samples;
+        double scale = n ? 1.0 / ((double)n * (double)MR_FILM_ONE) : 0.0;
+        for (size_t c = 0; c < 3; c++) rgb[3 * i + c] = (float)((double)film->sums[3 * i + c] * scale);
+    }
+}
+
+void mr_film_hash(const mr_film *film, uint8_t hash[MR_HASH_BYTES])
+{
+    crypto_generichash_state state;
+    uint32_t head[3] = { film->width, film->height, film->spp };
+    crypto_generichash_init(&state, NULL, 0, MR_HASH_BYTES);
+    crypto_generichash_update(&state, (const unsigned char *)head, sizeof head);
+    crypto_generichash_update(&state, (const unsigned char *)film->sums, (size_t)film->width * film->height * 3 * sizeof *film->sums);
+    crypto_generichash_final(&state, hash, MR_HASH_BYTES);
+}
