@@ -1,0 +1,323 @@
+/* A client: see coordinator/client.h.
+ *
+ *   submit -> (the coordinator asks for the pack, chunk by chunk) -> accepted -> asking for the status -> done -> asking for rows -> release
+ *
+ * Silence makes it connect anew and submit again under the same token: a coordinator that still has the job says so, one that was
+ * restarted begins it once more. */
+#include "coordinator/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <zmq.h>
+
+#include "coordinator/limits.h"
+#include "wire/message.h"
+#include "wire/sums.h"
+
+enum stage { SUBMITTING, WAITING, FETCHING, FINISHED };
+
+typedef struct client {
+    const co_client_config *config;
+    const mr_pack *pack;
+    const mr_picture *picture;
+    mr_film *film;
+    co_job_status *status;
+    mr_error *err;
+    void *context, *socket;
+    wire_packer *packer;
+    wire_message in, out;
+    uint8_t head[WIRE_MAX_HEAD];
+    uint8_t token[WIRE_TOKEN_BYTES];
+    uint32_t tile;
+    enum stage stage;
+    uint64_t job;
+    uint64_t heard_ms, tried_ms, asked_ms, stop_ms;
+    int answered, cancelling;
+    uint32_t rows_asked, rows_in; /* of the film: rows come in the order asked for */
+} client;
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int set(void *socket, int option, int value) { return zmq_setsockopt(socket, option, &value, sizeof value); }
+
+static int connect_anew(client *c)
+{
+    int64_t frame_max = WIRE_MAX_FRAME;
+    if (c->socket) (void)zmq_close(c->socket);
+    c->socket = zmq_socket(c->context, ZMQ_DEALER);
+    if (!c->socket || set(c->socket, ZMQ_LINGER, 0) || zmq_setsockopt(c->socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) ||
+        zmq_connect(c->socket, c->config->endpoint))
+        return mr_fail(c->err, MR_USAGE, "cannot connect to \"%s\": %s; expected tcp://HOST:PORT", c->config->endpoint, zmq_strerror(zmq_errno()));
+    return MR_OK;
+}
+
+/* What cannot be sent now is lost with the connection, and asked for or said again later. */
+static void send_out(client *c, const void *payload, size_t payload_bytes)
+{
+    size_t head_bytes = wire_encode(&c->out, c->head, sizeof c->head);
+    zmq_msg_t frame;
+    if (!head_bytes || zmq_msg_init_size(&frame, head_bytes + payload_bytes)) return;
+    memcpy(zmq_msg_data(&frame), c->head, head_bytes);
+    if (payload_bytes) memcpy((uint8_t *)zmq_msg_data(&frame) + head_bytes, payload, payload_bytes);
+    if (zmq_msg_send(&frame, c->socket, ZMQ_DONTWAIT) < 0) (void)zmq_msg_close(&frame);
+}
+
+static void say_job(client *c, uint8_t type)
+{
+    c->out.type = type;
+    c->out.job.job = c->job;
+    send_out(c, NULL, 0);
+}
+
+static void submit(client *c)
+{
+    wire_submit *s = &c->out.submit;
+    c->out.type = WIRE_SUBMIT;
+    memset(s, 0, sizeof *s);
+    memcpy(s->token, c->token, sizeof s->token);
+    memcpy(s->pack, c->pack->header->hash, sizeof s->pack);
+    s->pack_bytes = c->pack->size_bytes;
+    s->picture = (wire_picture){ c->picture->width, c->picture->height, c->picture->spp, c->picture->seed };
+    s->tile = c->tile;
+    send_out(c, NULL, 0);
+    c->asked_ms = now_ms();
+}
+
+static void send_chunk(client *c)
+{
+    const wire_need_pack need = c->in.need;
+    if (memcmp(need.pack, c->pack->header->hash, sizeof need.pack) || need.offset >= c->pack->size_bytes) return;
+    uint64_t left = c->pack->size_bytes - need.offset;
+    c->out.type = WIRE_PACK_CHUNK;
+    memcpy(c->out.chunk.pack, need.pack, sizeof need.pack);
+    c->out.chunk.offset = need.offset;
+    send_out(c, c->pack->base + need.offset, need.length < left ? need.length : (size_t)left);
+}
+
+/* ---- the film ---- */
+
+static uint32_t rows_at_once(const client *c)
+{
+    uint32_t rows = (1u << 18) / (3 * c->picture->width); /* 2^18 values: about 1 MiB */
+    return rows ? rows : 1;
+}
+
+static void ask_rows(client *c)
+{
+    uint32_t step = rows_at_once(c);
+    while (c->rows_asked < c->picture->height && c->rows_asked < c->rows_in + CO_CLIENT_ROWS_WINDOW * step) {
+        uint32_t left = c->picture->height - c->rows_asked;
+        c->out.type = WIRE_NEED_FILM;
+        c->out.rows = (wire_rows){ .job = c->job, .first_row = c->rows_asked, .rows = left < step ? left : step };
+        c->rows_asked += c->out.rows.rows;
+        send_out(c, NULL, 0);
+    }
+}
+
+static void take_rows(client *c)
+{
+    const wire_rows *r = &c->in.rows;
+    if (c->stage != FETCHING || r->job != c->job || r->first_row != c->rows_in || r->rows > c->picture->height - c->rows_in) return;
+    size_t row = (size_t)3 * c->picture->width;
+    if (wire_sums_decode(c->packer, c->in.payload, c->in.payload_bytes, c->film->sums + row * r->first_row, row * r->rows)) return;
+    c->rows_in += r->rows;
+    if (c->rows_in == c->picture->height) c->stage = FINISHED;
+    else ask_rows(c);
+}
+
+/* ---- answers ---- */
+
+static void accepted(client *c)
+{
+    if (c->stage != SUBMITTING && c->job == c->in.job.job) return;
+    c->job = c->in.job.job;
+    c->stage = WAITING;
+    say_job(c, WIRE_STATUS);
+}
+
+static int job_status(client *c)
+{
+    const wire_job_status *s = &c->in.status;
+    if (c->stage != WAITING || s->job != c->job) return MR_OK;
+    *c->status = (co_job_status){ .id = s->job, .state = (int)s->state, .tiles = s->tiles, .tiles_done = s->tiles_done,
+                                  .tiles_redone = s->tiles_redone, .samples_done = s->samples_done, .rays = s->rays,
+                                  .result_bytes = s->result_bytes, .workers = s->workers, .workers_seen = s->workers_seen,
+                                  .threads = s->threads, .seconds = (double)s->micros * 1e-6, .busy_seconds = (double)s->busy_micros * 1e-6 };
+    if (c->config->progress) c->config->progress(c->config->user, c->status);
+    if (s->state == CO_JOB_CANCELLED) return mr_fail(c->err, MR_FAILED, "job %llu was cancelled", (unsigned long long)c->job);
+    if (s->state == CO_JOB_FAILED) return mr_fail(c->err, MR_FAILED, "job %llu failed; missing: %s", (unsigned long long)c->job, s->text);
+    if (s->state == CO_JOB_DONE) {
+        c->stage = FETCHING;
+        c->rows_asked = c->rows_in;
+        ask_rows(c);
+    }
+    return MR_OK;
+}
+
+/* The coordinator was restarted and knows nothing of the job: begin again. */
+static int refused(client *c)
+{
+    if (c->in.error.code != WIRE_ERROR_NO_JOB)
+        return mr_fail(c->err, c->in.error.code == WIRE_ERROR_BAD_PACK ? MR_BAD_INPUT : MR_FAILED, "%s: %s", c->config->endpoint, c->in.error.text);
+    c->stage = SUBMITTING;
+    c->rows_in = c->rows_asked = 0;
+    submit(c);
+    return MR_OK;
+}
+
+static int handle(client *c)
+{
+    switch (c->in.type) {
+    case WIRE_NEED_PACK: send_chunk(c); return MR_OK;
+    case WIRE_ACCEPTED: accepted(c); return MR_OK;
+    case WIRE_JOB_STATUS: return job_status(c);
+    case WIRE_FILM_ROWS: take_rows(c); return MR_OK;
+    case WIRE_ERROR: return refused(c);
+    default: return MR_OK;
+    }
+}
+
+static int receive_all(client *c)
+{
+    zmq_msg_t frame;
+    int status = MR_OK;
+    (void)zmq_msg_init(&frame);
+    while (!status && c->stage != FINISHED && zmq_msg_recv(&frame, c->socket, ZMQ_DONTWAIT) >= 0) {
+        int verdict = wire_decode(&c->in, zmq_msg_data(&frame), zmq_msg_size(&frame));
+        if (verdict == WIRE_OTHER_VERSION)
+            status = mr_fail(c->err, MR_FAILED, "%s speaks protocol version %u, we speak %d", c->config->endpoint, c->in.version, WIRE_VERSION);
+        if (verdict != WIRE_OK) continue;
+        c->heard_ms = now_ms();
+        c->answered = 1;
+        status = handle(c);
+    }
+    (void)zmq_msg_close(&frame);
+    return status;
+}
+
+/* ---- the loop ---- */
+
+static int no_coordinator(const client *c)
+{
+    return mr_fail(c->err, MR_FAILED, "no coordinator at %s%s", c->config->endpoint, c->answered ? " any more" : "");
+}
+
+/* What is due: asking again, connecting anew, giving up. */
+static int on_time(client *c)
+{
+    uint64_t now = now_ms();
+    uint32_t patience = c->config->connect_timeout_ms ? c->config->connect_timeout_ms : CO_CLIENT_CONNECT_MS;
+    if (c->answered && patience < CO_CLIENT_AWAY_MS) patience = CO_CLIENT_AWAY_MS;
+    if (now - c->heard_ms > patience) return no_coordinator(c);
+    if (now - c->heard_ms > CO_CLIENT_RETRY_MS && now - c->tried_ms > CO_CLIENT_RETRY_MS) {
+        c->tried_ms = now;
+        if (connect_anew(c)) return MR_FAILED;
+        c->rows_asked = c->rows_in;
+        if (c->stage == FETCHING) c->stage = WAITING;
+        submit(c);
+        return MR_OK;
+    }
+    if (c->stage == WAITING && now - c->asked_ms >= CO_CLIENT_ASK_MS) {
+        c->asked_ms = now;
+        say_job(c, WIRE_STATUS);
+    } else if (c->stage == SUBMITTING && now - c->asked_ms >= 1000) {
+        submit(c);
+    }
+    return MR_OK;
+}
+
+/* Told to stop. A job whose number we have not heard yet cannot be cancelled: that is waited for a little. */
+static int interrupted(client *c)
+{
+    if (!c->config->stop || !__atomic_load_n(c->config->stop, __ATOMIC_RELAXED)) return 0;
+    if (!c->stop_ms) c->stop_ms = now_ms();
+    return c->job || now_ms() - c->stop_ms > CO_CLIENT_STOP_MS;
+}
+
+static int run(client *c)
+{
+    int status = connect_anew(c);
+    if (status) return status;
+    c->heard_ms = c->tried_ms = now_ms();
+    submit(c);
+    while (!status && c->stage != FINISHED) {
+        zmq_pollitem_t item = { .socket = c->socket, .events = ZMQ_POLLIN };
+        (void)zmq_poll(&item, 1, CO_CLIENT_ASK_MS);
+        status = receive_all(c);
+        if (!status && c->stage != FINISHED) status = on_time(c);
+        if (!status && interrupted(c)) status = mr_fail(c->err, MR_INTERRUPTED, "interrupted");
+    }
+    if (c->job) {
+        if (status == MR_INTERRUPTED) say_job(c, WIRE_CANCEL);
+        say_job(c, WIRE_RELEASE);
+        (void)set(c->socket, ZMQ_LINGER, 500);
+    }
+    return status;
+}
+
+static int open_client(client *c)
+{
+    c->context = zmq_ctx_new();
+    c->packer = wire_packer_new();
+    if (!c->context || !c->packer) return mr_fail(c->err, MR_FAILED, "no memory for a client");
+    if (getrandom(c->token, sizeof c->token, 0) != (ssize_t)sizeof c->token) return mr_fail(c->err, MR_FAILED, "no random numbers");
+    return MR_OK;
+}
+
+static void close_client(client *c)
+{
+    if (c->socket) (void)zmq_close(c->socket);
+    if (c->context) (void)zmq_ctx_term(c->context);
+    wire_packer_free(c->packer);
+    free(c);
+}
+
+int co_client_render(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, mr_film *film,
+                     co_job_status *status, mr_error *err)
+{
+    client *c = calloc(1, sizeof *c);
+    if (!c) return mr_fail(err, MR_FAILED, "no memory for a client");
+    *c = (client){ .config = config, .pack = pack, .picture = picture, .tile = tile, .film = film, .status = status, .err = err };
+    memset(status, 0, sizeof *status);
+    int result = mr_picture_check(picture, err);
+    if (!result) result = mr_film_init(film, picture, err);
+    int has_film = !result;
+    if (!result) result = open_client(c);
+    if (!result) result = run(c);
+    if (result && has_film) mr_film_free(film);
+    close_client(c);
+    return result;
+}
+
+/* ---- ping ---- */
+
+static int pinged(void *socket, uint32_t timeout_ms)
+{
+    wire_message m = { .type = WIRE_PING, .ping.token = 1 };
+    uint8_t bytes[WIRE_MAX_HEAD];
+    size_t size = wire_encode(&m, bytes, sizeof bytes);
+    if (zmq_send(socket, bytes, size, ZMQ_DONTWAIT) < 0 || set(socket, ZMQ_RCVTIMEO, (int)timeout_ms)) return 0;
+    int got = zmq_recv(socket, bytes, sizeof bytes, 0);
+    return got > 0 && (size_t)got <= sizeof bytes && wire_decode(&m, bytes, (size_t)got) == WIRE_OK && m.type == WIRE_PONG;
+}
+
+int co_client_ping(const char *endpoint, uint32_t timeout_ms, mr_error *err)
+{
+    void *context = zmq_ctx_new(), *socket = context ? zmq_socket(context, ZMQ_DEALER) : NULL;
+    int status = MR_OK;
+    if (!socket || set(socket, ZMQ_LINGER, 0) || zmq_connect(socket, endpoint))
+        status = mr_fail(err, MR_USAGE, "cannot connect to \"%s\": %s; expected tcp://HOST:PORT", endpoint, zmq_strerror(zmq_errno()));
+    else if (!pinged(socket, timeout_ms ? timeout_ms : CO_CLIENT_CONNECT_MS))
+        status = mr_fail(err, MR_FAILED, "no coordinator at %s", endpoint);
+    if (socket) (void)zmq_close(socket);
+    if (context) (void)zmq_ctx_term(context);
+    return status;
+}

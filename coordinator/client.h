@@ -1,0 +1,27 @@
+/* A client of a running coordinator: gives it a job over the wire and waits for the film (mobyray render --cluster). */
+#ifndef CO_CLIENT_H
+#define CO_CLIENT_H
+
+#include "coordinator/server.h"
+
+typedef struct co_client_config {
+    const char *endpoint;        /* tcp://HOST:PORT */
+    uint32_t connect_timeout_ms; /* no answer for so long: MR_FAILED "no coordinator at ..."; 0: the default */
+    void (*progress)(void *user, const co_job_status *status); /* now and then; may be NULL */
+    void *user;
+    const volatile int *stop;    /* not 0: cancel the job and return MR_INTERRUPTED; may be NULL */
+} co_client_config;
+
+/* Uploads the pack (unless the coordinator has it), submits the picture, waits, receives the film's sums. film: initialised here, free with
+ * mr_film_free. status: the job's last. Survives a coordinator that restarts or a connection that breaks meanwhile by submitting again. */
+int co_client_render(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, mr_film *film,
+                     co_job_status *status, mr_error *err);
+
+/* Asks whether a coordinator that speaks our protocol answers at endpoint, for at most timeout_ms. MR_OK: it does; MR_FAILED otherwise.
+ * Costs the coordinator one small message; used by `mobyray ping`, the containers' health check. */
+int co_client_ping(const char *endpoint, uint32_t timeout_ms, mr_error *err);
+
+/* MR_OK when a coordinator answers at that endpoint within timeout_ms (0: the default), MR_FAILED otherwise. Its workers and jobs are not looked at. */
+int co_client_ping(const char *endpoint, uint32_t timeout_ms, mr_error *err);
+
+#endif

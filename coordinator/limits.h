@@ -1,0 +1,57 @@
+/* Every bound and default of the coordinator, in one place, with its reason. */
+#ifndef CO_LIMITS_H
+#define CO_LIMITS_H
+
+/* How a picture is cut (coordinator/plan.h) */
+enum {
+    CO_UNIT_PATHS = 49152,     /* 10 to 50 ms of one thread's work: far more than a message costs, and little to lose */
+    CO_UNIT_PATHS_LEAST = 4096,/* below this a wavefront is too short to be traced well */
+    CO_UNITS_LEAST = 64,       /* of a picture, while that leaves CO_UNIT_PATHS_LEAST: 2 to 8 workers end together */
+    CO_UNITS_MOST = 1 << 21,   /* about 130 MB of our memory */
+    CO_TILE_LEAST = 32,        /* pixels a side, when chosen: smaller ones repeat too much of the message around them */
+    CO_TILE_MOST = 256         /* pixels a side, when chosen: larger ones make results of megabytes */
+};
+
+/* The scheduler */
+enum {
+    CO_LEASE_MS = 1000,        /* a worker silent for so long is lost: its tiles go to others */
+    CO_HEARTBEATS_A_LEASE = 5, /* so that one late heartbeat is no loss */
+    CO_DEATHS_MOST = 5,        /* a unit that was in the hands of so many workers when they died is put aside */
+    CO_DEATHS_ALONE = 2,       /* from here on it is given out alone, to find the culprit */
+    CO_FAILURES_MOST = 3,      /* a unit that failed so often is put aside */
+    CO_WORKER_FAILURES_MOST = 3, /* a worker that failed so often in a row rests */
+    CO_REST_MS = 10000,
+    CO_CREDIT_SLACK_US = 20000,/* work in hand beyond the round trip, so that a worker survives our being busy for a moment */
+    CO_CREDIT_MOST = 256,      /* units in one worker's hands, beyond its threads */
+    CO_RTT_MOST_US = 1000000,  /* a worker's word for its round trip is believed up to here */
+    CO_WORKERS_MOST = 65536,
+    CO_JOBS_MOST = 1024,       /* queued, running and not yet forgotten */
+    CO_BACKUP_PERCENT = 150,   /* a second copy is made of a unit that is out for so much of its usual time */
+    CO_BACKUP_LEAST_US = 5000,
+    CO_SCAN_MOST = 64          /* leases looked at for a unit to take over, at each end */
+};
+
+/* The server */
+enum {
+    CO_POLL_MOST_MS = 100,
+    CO_BATCH_MOST = 512,       /* messages handled in one step: a flood cannot keep us from our clock */
+    CO_HWM = 4096,             /* messages queued for one peer before it counts as gone: flow control keeps it far below */
+    CO_UPLOADS_MOST = 16,      /* packs being received */
+    CO_UPLOAD_SILENCE_MS = 30000,
+    CO_CLIENT_SILENCE_MS = 60000, /* a client's job ends when its client is gone for so long (not if detached) */
+    CO_PICTURE_PIXELS_MOST = 1 << 29 /* of a client's job: 12 GiB of film */
+};
+
+/* The client */
+enum {
+    CO_CLIENT_CONNECT_MS = 5000,  /* without any answer: there is no coordinator */
+    CO_CLIENT_AWAY_MS = 60000,    /* a coordinator that has answered before may be away for so long */
+    CO_CLIENT_RETRY_MS = 2000,    /* silence after which it connects anew and submits again */
+    CO_CLIENT_ASK_MS = 50,        /* how often it asks for the job's status */
+    CO_CLIENT_STOP_MS = 500,      /* told to stop before its job had a number: it waits for that, to cancel it */
+    CO_CLIENT_ROWS_WINDOW = 4     /* pieces of the film asked for at once */
+};
+
+#define CO_PACKS_MOST_BYTES (UINT64_C(8) << 30) /* held for clients' jobs */
+
+#endif

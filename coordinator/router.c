@@ -1,0 +1,182 @@
+/* See coordinator/router.h.
+ *
+ * How a crash is noticed at once: the kernel closes a dead process's connections; the monitor then reports the file descriptor, which
+ * every message carries too (ZMQ_SRCFD), and so the peer is found. Descriptors are used again, so this is only a hint: a message
+ * that ROUTER refuses to route (ZMQ_ROUTER_MANDATORY) is the proof. Silence, by the scheduler's leases, finds all other losses. */
+#include "coordinator/router.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "coordinator/limits.h"
+#include "coordinator/map.h"
+
+enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, HANDSHAKE_MS = 5000 };
+
+struct co_router {
+    void *context, *socket, *monitor;
+    zmq_msg_t frame;
+    co_map peer_of_fd;
+    char endpoint[ENDPOINT_MAX];
+};
+
+const char *co_router_endpoint(const co_router *r) { return r->endpoint; }
+
+static int set(void *socket, int option, int value) { return zmq_setsockopt(socket, option, &value, sizeof value); }
+
+static int configure(void *socket)
+{
+    int64_t frame_max = WIRE_MAX_FRAME;
+    return set(socket, ZMQ_LINGER, 0) || set(socket, ZMQ_ROUTER_MANDATORY, 1) || set(socket, ZMQ_SNDHWM, CO_HWM) ||
+           set(socket, ZMQ_RCVHWM, CO_HWM) || set(socket, ZMQ_BACKLOG, BACKLOG) || set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) ||
+           zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max);
+}
+
+static int watch(co_router *r)
+{
+    static const char address[] = "inproc://coordinator-monitor";
+    if (zmq_socket_monitor(r->socket, address, ZMQ_EVENT_DISCONNECTED)) return -1;
+    r->monitor = zmq_socket(r->context, ZMQ_PAIR);
+    return !r->monitor || set(r->monitor, ZMQ_LINGER, 0) || zmq_connect(r->monitor, address) ? -1 : 0;
+}
+
+static int bind_failed(const char *endpoint, mr_error *err)
+{
+    int code = zmq_errno();
+    if (code == EADDRINUSE) return mr_fail(err, MR_FAILED, "cannot listen on %s: the address is in use", endpoint);
+    if (code == EINVAL || code == EPROTONOSUPPORT || code == ENODEV)
+        return mr_fail(err, MR_FAILED, "cannot listen on \"%s\": expected tcp://ADDRESS:PORT (an address of this machine, or *)", endpoint);
+    return mr_fail(err, MR_FAILED, "cannot listen on %s: %s", endpoint, zmq_strerror(code));
+}
+
+static int start(co_router *r, const char *endpoint, mr_error *err)
+{
+    r->context = zmq_ctx_new();
+    r->socket = r->context ? zmq_socket(r->context, ZMQ_ROUTER) : NULL;
+    if (!r->socket || configure(r->socket) || watch(r)) return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    if (zmq_bind(r->socket, endpoint)) return bind_failed(endpoint, err);
+    size_t size = sizeof r->endpoint;
+    if (zmq_getsockopt(r->socket, ZMQ_LAST_ENDPOINT, r->endpoint, &size)) return bind_failed(endpoint, err);
+    return MR_OK;
+}
+
+int co_router_open(co_router **out, const char *endpoint, mr_error *err)
+{
+    co_router *r = calloc(1, sizeof *r);
+    if (!r) return mr_fail(err, MR_FAILED, "no memory for a socket");
+    (void)zmq_msg_init(&r->frame);
+    int status = start(r, endpoint, err);
+    if (status) co_router_close(r, 0);
+    else *out = r;
+    return status;
+}
+
+void co_router_close(co_router *r, int linger_ms)
+{
+    if (!r) return;
+    (void)zmq_msg_close(&r->frame);
+    if (r->socket) {
+        (void)set(r->socket, ZMQ_LINGER, linger_ms);
+        (void)zmq_socket_monitor(r->socket, NULL, 0);
+        (void)zmq_close(r->socket);
+    }
+    if (r->monitor) (void)zmq_close(r->monitor);
+    while (r->context && zmq_ctx_term(r->context) && zmq_errno() == EINTR) {
+    }
+    co_map_free(&r->peer_of_fd);
+    free(r);
+}
+
+int co_router_wait(co_router *r, int timeout_ms, mr_error *err)
+{
+    zmq_pollitem_t items[] = { { .socket = r->socket, .events = ZMQ_POLLIN }, { .socket = r->monitor, .events = ZMQ_POLLIN } };
+    if (zmq_poll(items, 2, timeout_ms) >= 0 || zmq_errno() == EINTR) return MR_OK;
+    return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
+}
+
+/* Receives the rest of a message that is not of our form. */
+static void drop_rest(co_router *r)
+{
+    while (zmq_msg_more(&r->frame) && zmq_msg_recv(&r->frame, r->socket, ZMQ_DONTWAIT) >= 0) {
+    }
+}
+
+/* The number in a routing id that ROUTER made: a zero byte, then 32 bits. */
+static int parse_peer(zmq_msg_t *frame, uint32_t *peer)
+{
+    const uint8_t *id = zmq_msg_data(frame);
+    if (zmq_msg_size(frame) != ROUTING_ID_BYTES || id[0]) return -1;
+    memcpy(peer, id + 1, sizeof *peer);
+    return 0;
+}
+
+static void remember_fd(co_router *r, uint32_t peer)
+{
+    int fd = zmq_msg_get(&r->frame, ZMQ_SRCFD);
+    if (fd >= 0 && co_map_get(&r->peer_of_fd, (uint32_t)fd) != peer) (void)co_map_put(&r->peer_of_fd, (uint32_t)fd, peer);
+}
+
+int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *size_bytes)
+{
+    while (zmq_msg_recv(&r->frame, r->socket, ZMQ_DONTWAIT) >= 0) {
+        int known = parse_peer(&r->frame, peer) == 0 && zmq_msg_more(&r->frame);
+        if (!known || zmq_msg_recv(&r->frame, r->socket, ZMQ_DONTWAIT) < 0 || zmq_msg_more(&r->frame)) {
+            drop_rest(r);
+            continue;
+        }
+        remember_fd(r, *peer);
+        *bytes = zmq_msg_data(&r->frame);
+        *size_bytes = zmq_msg_size(&r->frame);
+        return 1;
+    }
+    return 0;
+}
+
+/* One event of the monitor: two frames, the first of them the event's number (16 bits) and value (32 bits). */
+static int next_event(co_router *r, uint32_t *fd)
+{
+    zmq_msg_t frame;
+    (void)zmq_msg_init(&frame);
+    int got = zmq_msg_recv(&frame, r->monitor, ZMQ_DONTWAIT) >= 6;
+    if (got) memcpy(fd, (const uint8_t *)zmq_msg_data(&frame) + 2, sizeof *fd);
+    while (got && zmq_msg_more(&frame) && zmq_msg_recv(&frame, r->monitor, ZMQ_DONTWAIT) >= 0) {
+    }
+    (void)zmq_msg_close(&frame);
+    return got;
+}
+
+int co_router_broken(co_router *r, uint32_t *peer)
+{
+    uint32_t fd;
+    while (next_event(r, &fd)) {
+        int64_t known = co_map_get(&r->peer_of_fd, fd);
+        if (known < 0) continue;
+        *peer = (uint32_t)known;
+        return 1;
+    }
+    return 0;
+}
+
+static int send_frame(co_router *r, uint32_t peer, zmq_msg_t *frame)
+{
+    uint8_t id[ROUTING_ID_BYTES] = { 0 };
+    memcpy(id + 1, &peer, sizeof peer);
+    if (zmq_send(r->socket, id, sizeof id, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return -1; /* EHOSTUNREACH, or EAGAIN: its queue is full */
+    return zmq_msg_send(frame, r->socket, ZMQ_DONTWAIT) < 0 ? -1 : 0;
+}
+
+int co_router_send(co_router *r, uint32_t peer, const wire_message *message, const void *payload, size_t payload_bytes)
+{
+    uint8_t head[WIRE_MAX_HEAD];
+    size_t head_bytes = wire_encode(message, head, sizeof head);
+    zmq_msg_t frame;
+    if (!head_bytes || zmq_msg_init_size(&frame, head_bytes + payload_bytes)) return -1;
+    memcpy(zmq_msg_data(&frame), head, head_bytes);
+    if (payload_bytes) memcpy((uint8_t *)zmq_msg_data(&frame) + head_bytes, payload, payload_bytes);
+    if (send_frame(r, peer, &frame) == 0) return 0;
+    (void)zmq_msg_close(&frame);
+    return -1;
+}

@@ -1,0 +1,412 @@
+/* The scheduler's events: see coordinator/scheduler.h, and coordinator/ledger.h for the books behind it. */
+#include "coordinator/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- jobs ---- */
+
+static void free_job(job *j)
+{
+    if (!j) return;
+    co_plan_free(&j->plan);
+    co_map_free(&j->seen);
+    free(j->units);
+    free(j);
+}
+
+static int new_job(job **out, const mr_picture *picture, uint32_t tile, mr_error *err)
+{
+    co_plan plan;
+    int status = co_plan_make(&plan, picture, tile, err);
+    if (status) return status;
+    uint32_t count = co_plan_units(&plan);
+    job *j = calloc(1, sizeof *j);
+    unit *units = malloc(count * sizeof *units);
+    if (!j || !units) {
+        co_plan_free(&plan);
+        free(j);
+        free(units);
+        return mr_fail(err, MR_FAILED, "no memory for a job of %u pieces", count);
+    }
+    for (uint32_t i = 0; i < count; i++) units[i] = (unit){ .lease = { NONE, NONE }, .next = NONE };
+    *j = (job){ .plan = plan, .units = units, .count = count, .redo = NONE, .suspects = NONE, .leases = EMPTY_LIST, .sums.tiles = count };
+    *out = j;
+    return MR_OK;
+}
+
+int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *picture, uint32_t tile, uint64_t *id, mr_error *err)
+{
+    if (s->job_count >= CO_JOBS_MOST) return mr_fail(err, MR_FAILED, "%u jobs already: no room for another", s->job_count);
+    job **jobs = realloc(s->jobs, (s->job_count + 1) * sizeof(job *)), *j = NULL;
+    if (!jobs) return mr_fail(err, MR_FAILED, "no memory for a job");
+    s->jobs = jobs;
+    int status = new_job(&j, picture, tile, err);
+    if (status) return status;
+    j->id = j->sums.id = *id = ++s->last_job;
+    j->sums.state = CO_JOB_QUEUED;
+    j->submitted_us = now_us;
+    s->jobs[s->job_count++] = j;
+    co_dispatch(s, now_us);
+    return MR_OK;
+}
+
+int co_scheduler_cancel(co_scheduler *s, uint64_t now_us, uint64_t id)
+{
+    job *j = co_ledger_job(s, id);
+    if (!j || ended(j)) return -1;
+    co_ledger_end_job(s, j, CO_JOB_CANCELLED, now_us);
+    co_dispatch(s, now_us);
+    return 0;
+}
+
+void co_scheduler_forget(co_scheduler *s, uint64_t id)
+{
+    job *j = co_ledger_job(s, id);
+    if (!j || !ended(j)) return;
+    uint32_t place = co_ledger_job_place(s, id);
+    memmove(&s->jobs[place], &s->jobs[place + 1], (s->job_count - place - 1) * sizeof s->jobs[0]);
+    s->job_count--;
+    free_job(j);
+}
+
+int co_scheduler_status(const co_scheduler *s, uint64_t now_us, uint64_t id, co_job_status *out)
+{
+    const job *j = co_ledger_job(s, id);
+    if (!j) return -1;
+    uint64_t end_us = ended(j) ? j->ended_us : now_us;
+    *out = j->sums;
+    out->tiles_done = j->done;
+    out->workers = s->worker_count;
+    out->threads = s->thread_count;
+    out->seconds = (double)(end_us - j->submitted_us) * 1e-6;
+    out->busy_seconds = j->begun_us ? (double)(end_us - j->begun_us) * 1e-6 : 0.0;
+    return 0;
+}
+
+uint64_t co_scheduler_next_job(const co_scheduler *s, uint64_t after)
+{
+    uint32_t place = co_ledger_job_place(s, after + 1);
+    return place < s->job_count ? s->jobs[place]->id : 0;
+}
+
+int64_t co_scheduler_missing(const co_scheduler *s, uint64_t id, uint32_t from)
+{
+    const job *j = co_ledger_job(s, id);
+    for (uint32_t i = from; j && i < j->count; i++)
+        if (j->units[i].state != DONE) return i;
+    return -1;
+}
+
+int co_scheduler_tile(const co_scheduler *s, uint64_t id, uint32_t ui, mr_tile *tile)
+{
+    const job *j = co_ledger_job(s, id);
+    if (!j || ui >= j->count) return 0;
+    *tile = co_plan_unit(&j->plan, ui);
+    return 1;
+}
+
+int co_scheduler_wants(const co_scheduler *s, uint64_t id, uint32_t ui)
+{
+    const job *j = co_ledger_job(s, id);
+    return j && !ended(j) && ui < j->count && j->units[ui].state != DONE;
+}
+
+/* ---- workers ---- */
+
+/* Frees the worker; its leases go back. Dead: what it had begun may be what killed it. */
+static void remove_worker(co_scheduler *s, uint32_t wi, int why, uint64_t now_us)
+{
+    worker *w = &s->workers[wi];
+    int dead = why == CO_LEAVE_DISCONNECTED || why == CO_LEAVE_SILENT;
+    uint32_t back = 0;
+    w->draining = 1; /* no credit: what is released below cannot make it hungry */
+    while (w->leases.tail != NONE) { /* newest first, so that the oldest is on top of the queue again */
+        lease *l = &s->leases[w->leases.tail];
+        job *j = l->job;
+        uint32_t ui = l->unit;
+        if (dead && l->begun && j->units[ui].deaths < UINT8_MAX) j->units[ui].deaths++;
+        w->first_waiting = NONE; /* nothing begins any more */
+        co_ledger_release(s, w->leases.tail, now_us);
+        back += (uint32_t)co_ledger_reopen(s, j, ui);
+        co_ledger_end_if_over(s, j, now_us);
+    }
+    co_ledger_settle(s, wi, now_us);
+    co_ledger_act(s, (co_action){ .kind = CO_ACT_LEFT, .peer = w->peer, .worker = w->number, .why = why, .count = back });
+    if (s->reserved == w->number) s->reserved = 0;
+    LIST_REMOVE(&s->heard, wi, HEARD);
+    co_map_remove(&s->by_peer, w->peer);
+    if (co_map_get(&s->by_incarnation, fold(w->incarnation)) == wi) co_map_remove(&s->by_incarnation, fold(w->incarnation));
+    s->worker_count--;
+    s->thread_count -= w->threads;
+    s->resting -= w->rest_until_us != 0;
+    *w = (worker){ .in_heard.next = s->worker_free };
+    s->worker_free = wi;
+}
+
+static void welcome(co_scheduler *s, uint32_t wi)
+{
+    co_ledger_act(s, (co_action){ .kind = CO_ACT_WELCOME, .peer = s->workers[wi].peer, .worker = s->workers[wi].number });
+}
+
+static uint32_t add_worker(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads)
+{
+    uint32_t wi = s->worker_count < CO_WORKERS_MOST ? co_ledger_new_worker(s) : NONE;
+    if (wi == NONE) return NONE;
+    s->workers[wi] = (worker){ .peer = peer, .number = ++s->last_number, .threads = threads, .incarnation = incarnation,
+                               .heard_us = now_us, .leases = EMPTY_LIST, .first_waiting = NONE };
+    if (co_map_put(&s->by_peer, peer, wi) || co_map_put(&s->by_incarnation, fold(incarnation), wi)) s->broken = 1;
+    LIST_APPEND(&s->heard, wi, HEARD);
+    s->worker_count++;
+    s->thread_count += threads;
+    return wi;
+}
+
+static void touch(co_scheduler *s, uint32_t wi, uint64_t now_us)
+{
+    s->workers[wi].heard_us = now_us;
+    LIST_REMOVE(&s->heard, wi, HEARD);
+    LIST_APPEND(&s->heard, wi, HEARD);
+}
+
+int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads)
+{
+    uint32_t known = co_ledger_worker(s, peer);
+    if (known != NONE && s->workers[known].incarnation == incarnation) { /* said twice, before our welcome had come */
+        touch(s, known, now_us);
+        welcome(s, known);
+        return 0;
+    }
+    if (known != NONE) remove_worker(s, known, CO_LEAVE_REPLACED, now_us);
+    int64_t former = co_map_get(&s->by_incarnation, fold(incarnation));
+    if (former >= 0 && s->workers[former].incarnation == incarnation) remove_worker(s, (uint32_t)former, CO_LEAVE_REPLACED, now_us);
+    uint32_t wi = threads ? add_worker(s, now_us, peer, incarnation, threads) : NONE;
+    if (wi == NONE) return -1;
+    welcome(s, wi);
+    co_ledger_settle(s, wi, now_us);
+    co_dispatch(s, now_us);
+    return 0;
+}
+
+/* The worker behind an event, noted as alive; NONE, and it is told so, when there is none. */
+static uint32_t sender(co_scheduler *s, uint64_t now_us, uint32_t peer)
+{
+    uint32_t wi = co_ledger_worker(s, peer);
+    if (wi == NONE) co_ledger_act(s, (co_action){ .kind = CO_ACT_SAY_HELLO, .peer = peer });
+    else touch(s, wi, now_us);
+    return wi;
+}
+
+/* Puts back what a worker holds, without blame. */
+static void reclaim(co_scheduler *s, uint32_t wi, uint64_t now_us)
+{
+    worker *w = &s->workers[wi];
+    while (w->leases.tail != NONE) {
+        job *j = s->leases[w->leases.tail].job;
+        uint32_t ui = s->leases[w->leases.tail].unit;
+        co_ledger_revoke(s, w->leases.tail, 1, now_us);
+        (void)co_ledger_reopen(s, j, ui);
+        co_ledger_end_if_over(s, j, now_us);
+    }
+    co_dispatch(s, now_us);
+}
+
+void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_t rtt_us, uint32_t held)
+{
+    uint32_t wi = sender(s, now_us, peer);
+    if (wi == NONE) return;
+    worker *w = &s->workers[wi];
+    if (rtt_us) w->rtt_us = rtt_us < CO_RTT_MOST_US ? rtt_us : CO_RTT_MOST_US;
+    if (held || !w->in_hand) w->busy_us = now_us;
+    if (now_us > w->busy_us && now_us - w->busy_us > s->lease_us) reclaim(s, wi, now_us);
+}
+
+/* Moving average over about four units, at least 1. */
+static uint64_t average(uint64_t old, uint64_t micros)
+{
+    if (micros > UINT32_MAX) micros = UINT32_MAX;
+    uint64_t mixed = old ? (3 * old + micros) / 4 : micros;
+    return mixed ? mixed : 1;
+}
+
+static void learn_speed(worker *w, job *j, uint64_t micros)
+{
+    w->unit_us = average(w->unit_us, micros);
+    j->unit_us = average(j->unit_us, micros);
+    w->failures = 0;
+}
+
+static void commit(co_scheduler *s, job *j, uint32_t ui, const co_result *r, uint64_t now_us)
+{
+    unit *u = &j->units[ui];
+    mr_tile tile = co_plan_unit(&j->plan, ui);
+    if (u->state == ASIDE) j->aside--;
+    while (u->lease[0] != NONE) co_ledger_revoke(s, u->lease[0], 1, now_us);
+    u->state = DONE;
+    j->done++;
+    j->sums.samples_done += (uint64_t)tile.width * tile.height * tile.sample_count;
+    j->sums.rays += r->rays;
+    j->sums.result_bytes += r->bytes;
+    co_ledger_end_if_over(s, j, now_us);
+}
+
+int co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *r)
+{
+    uint32_t wi = sender(s, now_us, peer), li = co_ledger_lease(s, r->lease);
+    if (wi == NONE) return 0;
+    if (li != NONE && s->leases[li].worker == wi && s->leases[li].job->id == r->job && s->leases[li].unit == r->unit) {
+        job *j = s->leases[li].job;
+        learn_speed(&s->workers[wi], j, r->micros);
+        co_ledger_release(s, li, now_us);
+        unit *u = &j->units[r->unit];
+        if (u->state == LEASED && u->lease[0] == NONE) u->state = OPEN; /* for a moment: committed below */
+    }
+    int wanted = co_scheduler_wants(s, r->job, r->unit);
+    if (wanted) commit(s, co_ledger_job(s, r->job), r->unit, r, now_us);
+    co_dispatch(s, now_us);
+    return wanted;
+}
+
+static uint32_t own_lease(co_scheduler *s, uint32_t wi, uint64_t id)
+{
+    uint32_t li = wi == NONE ? NONE : co_ledger_lease(s, id);
+    return li != NONE && s->leases[li].worker == wi ? li : NONE;
+}
+
+static void rest(co_scheduler *s, uint32_t wi, uint64_t now_us)
+{
+    worker *w = &s->workers[wi];
+    s->resting += w->rest_until_us == 0;
+    w->rest_until_us = now_us + CO_REST_MS * UINT64_C(1000);
+    w->failures = 0;
+    if (s->reserved == w->number) s->reserved = 0;
+    co_ledger_settle(s, wi, now_us);
+    co_ledger_act(s, (co_action){ .kind = CO_ACT_RESTS, .peer = w->peer, .worker = w->number });
+}
+
+void co_scheduler_failed(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t id)
+{
+    uint32_t wi = sender(s, now_us, peer), li = own_lease(s, wi, id);
+    if (li == NONE) return;
+    job *j = s->leases[li].job;
+    uint32_t ui = s->leases[li].unit;
+    j->units[ui].failures++;
+    j->units[ui].shun = s->workers[wi].number;
+    co_ledger_release(s, li, now_us);
+    (void)co_ledger_reopen(s, j, ui);
+    co_ledger_end_if_over(s, j, now_us);
+    if (++s->workers[wi].failures >= CO_WORKER_FAILURES_MOST) rest(s, wi, now_us);
+    co_dispatch(s, now_us);
+}
+
+void co_scheduler_returned(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t id)
+{
+    uint32_t wi = sender(s, now_us, peer), li = own_lease(s, wi, id);
+    if (li == NONE) return;
+    job *j = s->leases[li].job;
+    uint32_t ui = s->leases[li].unit;
+    co_ledger_release(s, li, now_us);
+    (void)co_ledger_reopen(s, j, ui);
+    co_ledger_end_if_over(s, j, now_us);
+    co_dispatch(s, now_us);
+}
+
+void co_scheduler_drain(co_scheduler *s, uint64_t now_us, uint32_t peer)
+{
+    uint32_t wi = sender(s, now_us, peer);
+    if (wi == NONE) return;
+    worker *w = &s->workers[wi];
+    w->draining = 1;
+    if (s->reserved == w->number) s->reserved = 0;
+    co_ledger_settle(s, wi, now_us);
+    co_dispatch(s, now_us);
+}
+
+void co_scheduler_left(co_scheduler *s, uint64_t now_us, uint32_t peer, int why)
+{
+    uint32_t wi = co_ledger_worker(s, peer);
+    if (wi == NONE) return;
+    remove_worker(s, wi, why, now_us);
+    co_dispatch(s, now_us);
+}
+
+/* ---- time ---- */
+
+static void wake_rested(co_scheduler *s, uint64_t now_us)
+{
+    for (uint32_t wi = s->heard.head; s->resting && wi != NONE; wi = HEARD(wi).next) {
+        worker *w = &s->workers[wi];
+        if (!w->rest_until_us || now_us < w->rest_until_us) continue;
+        w->rest_until_us = 0;
+        s->resting--;
+        co_ledger_settle(s, wi, now_us);
+    }
+}
+
+static void forgive_silence(co_scheduler *s, uint64_t now_us)
+{
+    for (uint32_t wi = s->heard.head; wi != NONE; wi = HEARD(wi).next) s->workers[wi].heard_us = now_us;
+}
+
+static int silent(const co_scheduler *s, uint32_t wi, uint64_t now_us)
+{
+    uint64_t heard_us = s->workers[wi].heard_us;
+    return now_us > heard_us && now_us - heard_us > s->lease_us;
+}
+
+void co_scheduler_tick(co_scheduler *s, uint64_t now_us)
+{
+    if (s->ticked_us && now_us > s->ticked_us && now_us - s->ticked_us > s->lease_us / 2) forgive_silence(s, now_us);
+    s->ticked_us = now_us;
+    while (s->heard.head != NONE && silent(s, s->heard.head, now_us)) remove_worker(s, s->heard.head, CO_LEAVE_SILENT, now_us);
+    wake_rested(s, now_us);
+    co_dispatch(s, now_us);
+}
+
+uint64_t co_scheduler_deadline(const co_scheduler *s, uint64_t now_us)
+{
+    uint64_t due = now_us + CO_POLL_MOST_MS * UINT64_C(1000);
+    if (s->heard.head != NONE) {
+        uint64_t loss = s->workers[s->heard.head].heard_us + s->lease_us + 1;
+        if (loss < due) due = loss;
+    }
+    int out = 0;
+    for (uint32_t i = 0; i < s->job_count && !out; i++) out = s->jobs[i]->leases.head != NONE;
+    if (out && s->hungry.head != NONE && due > now_us + CO_BACKUP_LEAST_US) due = now_us + CO_BACKUP_LEAST_US;
+    return due > now_us ? due : now_us;
+}
+
+/* ---- the rest ---- */
+
+co_scheduler *co_scheduler_new(uint32_t lease_ms)
+{
+    co_scheduler *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->lease_us = (lease_ms ? lease_ms : CO_LEASE_MS) * UINT64_C(1000);
+    s->worker_free = s->lease_free = NONE;
+    s->heard = s->hungry = EMPTY_LIST;
+    return s;
+}
+
+void co_scheduler_free(co_scheduler *s)
+{
+    if (!s) return;
+    for (uint32_t i = 0; i < s->job_count; i++) free_job(s->jobs[i]);
+    free(s->jobs);
+    free(s->workers);
+    free(s->leases);
+    free(s->actions);
+    co_map_free(&s->by_peer);
+    co_map_free(&s->by_incarnation);
+    free(s);
+}
+
+uint32_t co_scheduler_workers(const co_scheduler *s) { return s->worker_count; }
+
+uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer)
+{
+    uint32_t wi = co_ledger_worker(s, peer);
+    return wi == NONE ? 0 : s->workers[wi].number;
+}
+
+int co_scheduler_broken(const co_scheduler *s) { return s->broken; }

@@ -1,0 +1,93 @@
+/* The scheduler: a pure state machine. Events go in, actions come out; it owns no socket, clock, file or thread, and the same events
+ * give the same actions. The server feeds it from ZeroMQ, the simulator (tests/sim) from a seeded virtual world.
+ *
+ * A job is cut into units (coordinator/plan.h). A unit is open, leased to one worker (or two: a backup), done, or put aside. A worker holds
+ * as many leases as its credit allows: its threads, and what hides the round trip. What a worker held when it was lost or left goes
+ * to others before anything new. When nothing new is left, an idle worker takes over a unit that another has not begun, or is
+ * given a copy of one that is late; whichever answer comes first counts, all others change nothing.
+ *
+ * Invariants (tests/sim checks them after every event): a unit is committed at most once; one that is open and unleased is in a queue;
+ * no worker holds more than its credit, nor a lease of a job that has ended; the job ends exactly when every unit is done or aside.
+ *
+ * Times are microseconds of any monotonic clock; a peer is whatever number the caller knows a connection by. Every event is
+ * O(1) amortised, but joining, leaving and ending a job, which are O(what the worker held) or O(workers). */
+#ifndef CO_SCHEDULER_H
+#define CO_SCHEDULER_H
+
+#include <stdint.h>
+
+#include "coordinator/plan.h"
+#include "coordinator/server.h"
+
+typedef struct co_scheduler co_scheduler;
+
+enum co_action_kind {
+    CO_ACT_WELCOME,   /* peer, worker: its number */
+    CO_ACT_SAY_HELLO, /* peer is not a worker we know */
+    CO_ACT_ASSIGN,    /* peer, job, unit, lease */
+    CO_ACT_REVOKE,    /* peer, job, lease; running: also if it has begun */
+    CO_ACT_FORGET,    /* peer, job: drop all of it */
+    CO_ACT_LEFT,      /* peer, worker: gone; why: enum co_leave; count: units that go back to the queue */
+    CO_ACT_RESTS,     /* peer, worker: failed too often in a row and gets nothing for a while */
+    CO_ACT_ASIDE,     /* job, unit: given up */
+    CO_ACT_ENDED      /* job: see its status */
+};
+
+enum co_leave { CO_LEAVE_GOODBYE, CO_LEAVE_SILENT, CO_LEAVE_DISCONNECTED, CO_LEAVE_REPLACED };
+
+typedef struct co_action {
+    int kind, running, why;
+    uint32_t peer, worker, unit, count;
+    uint64_t job, lease;
+} co_action;
+
+typedef struct co_result {
+    uint64_t job, lease;
+    uint32_t unit;
+    uint64_t rays, micros, bytes;
+} co_result;
+
+co_scheduler *co_scheduler_new(uint32_t lease_ms); /* NULL without memory */
+void co_scheduler_free(co_scheduler *s);
+
+/* The next action, in order: 1, or 0 when there is none. Take all of them after each event. */
+int co_scheduler_next(co_scheduler *s, co_action *out);
+
+/* Jobs. Ids count from 1. */
+int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err);
+int co_scheduler_cancel(co_scheduler *s, uint64_t now_us, uint64_t job); /* 0, or -1: no such job, or it has ended */
+void co_scheduler_forget(co_scheduler *s, uint64_t job);                 /* frees it; nothing if it has not ended */
+int co_scheduler_status(const co_scheduler *s, uint64_t now_us, uint64_t job, co_job_status *out); /* 0 or -1 */
+uint64_t co_scheduler_next_job(const co_scheduler *s, uint64_t after);
+/* The least unit >= from that is not in, or -1. */
+int64_t co_scheduler_missing(const co_scheduler *s, uint64_t job, uint32_t from);
+/* 1 and the unit's tile, or 0: no such job or unit. */
+int co_scheduler_tile(const co_scheduler *s, uint64_t job, uint32_t unit, mr_tile *tile);
+/* Whether a result of this unit would be taken now. */
+int co_scheduler_wants(const co_scheduler *s, uint64_t job, uint32_t unit);
+
+/* Workers. Every event of a peer that is no worker (but hello) makes an action CO_ACT_SAY_HELLO and changes nothing else. */
+int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads); /* -1: no room */
+/* A sign of life. rtt_us: the worker's round trip, 0: not told. held: units that it says it has, UINT32_MAX: not told; one that has had none for a
+ * whole lease has lost those it was given, and they go back to the queue. */
+void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_t rtt_us, uint32_t held);
+/* 1: commit it (the caller has checked the bytes before), 0: a late or double one, or of no one's. */
+int co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *result);
+void co_scheduler_failed(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t lease);   /* the worker could not trace it */
+void co_scheduler_returned(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t lease); /* the worker has not begun it and will not */
+void co_scheduler_drain(co_scheduler *s, uint64_t now_us, uint32_t peer);
+void co_scheduler_left(co_scheduler *s, uint64_t now_us, uint32_t peer, int why); /* enum co_leave; an unknown peer is fine here */
+
+/* Time passes: silent workers are lost, late units get a backup. Call after everything that has come was told, and at the latest when
+ * co_scheduler_deadline says so. A gap since the last tick that is long beside a lease means that the caller slept, not the workers. */
+void co_scheduler_tick(co_scheduler *s, uint64_t now_us);
+uint64_t co_scheduler_deadline(const co_scheduler *s, uint64_t now_us); /* >= now_us */
+
+uint32_t co_scheduler_workers(const co_scheduler *s);
+uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer); /* 0: not a worker */
+int co_scheduler_broken(const co_scheduler *s); /* memory ran out in an event: nothing it says can be relied upon any more */
+
+/* Walks through everything and tells whether the invariants hold: NULL, or what is wrong. For tests; slow. */
+const char *co_scheduler_audit(const co_scheduler *s);
+
+#endif

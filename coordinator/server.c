@@ -1,0 +1,408 @@
+/* The server: sockets on one side, the pure scheduler on the other. Here: jobs, the step, and what becomes of the scheduler's actions. */
+#include "coordinator/server_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+uint64_t co_now_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+void co_server_log(co_server *s, const char *format, ...)
+{
+    if (!s->config.log) return;
+    char line[2 * WIRE_MAX_TEXT];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    s->config.log(s->config.user, line);
+}
+
+/* ---- opening and closing ---- */
+
+static int start(co_server *s, mr_error *err)
+{
+    s->lease_ms = s->config.lease_ms ? s->config.lease_ms : CO_LEASE_MS;
+    s->scheduler = co_scheduler_new(s->lease_ms);
+    s->packer = wire_packer_new();
+    if (!s->scheduler || !s->packer) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
+    if (getrandom(&s->epoch, sizeof s->epoch, 0) != (ssize_t)sizeof s->epoch) return mr_fail(err, MR_FAILED, "no random numbers");
+    return co_router_open(&s->router, s->config.endpoint, err);
+}
+
+int co_server_open(co_server **out, const co_config *config, mr_error *err)
+{
+    co_server *s = calloc(1, sizeof *s);
+    if (!s) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
+    s->config = *config;
+    int status = start(s, err);
+    if (status) co_server_close(s);
+    else *out = s;
+    return status;
+}
+
+static void free_job(co_server *s, server_job *j)
+{
+    mr_film_free(&j->film);
+    if (j->upload && --j->upload->jobs == 0) co_server_drop_upload(s, j->upload);
+    free(j);
+}
+
+void co_server_close(co_server *s)
+{
+    if (!s) return;
+    co_router_close(s->router, 0);
+    while (s->jobs) {
+        server_job *j = s->jobs;
+        s->jobs = j->next;
+        free_job(s, j);
+    }
+    while (s->uploads) co_server_drop_upload(s, s->uploads);
+    co_scheduler_free(s->scheduler);
+    wire_packer_free(s->packer);
+    co_map_free(&s->place_of_peer);
+    free(s->workers);
+    free(s->sums);
+    free(s->bytes);
+    free(s);
+}
+
+const char *co_server_endpoint(const co_server *s) { return co_router_endpoint(s->router); }
+
+/* ---- jobs ---- */
+
+server_job *co_server_find(const co_server *s, uint64_t job)
+{
+    for (server_job *j = s->jobs; j; j = j->next)
+        if (j->id == job) return j;
+    return NULL;
+}
+
+const mr_pack *co_server_find_pack(const co_server *s, const uint8_t hash[WIRE_HASH_BYTES], upload **owner)
+{
+    for (upload *u = s->uploads; u; u = u->next) {
+        if (!u->complete || memcmp(u->hash, hash, WIRE_HASH_BYTES)) continue;
+        *owner = u;
+        return &u->pack;
+    }
+    *owner = NULL;
+    for (const server_job *j = s->jobs; j; j = j->next)
+        if (!memcmp(j->pack->header->hash, hash, WIRE_HASH_BYTES)) return j->pack;
+    return NULL;
+}
+
+uint64_t *co_server_sums(co_server *s, size_t count)
+{
+    if (s->sums_capacity >= count) return s->sums;
+    uint64_t *sums = realloc(s->sums, count * sizeof *sums);
+    if (!sums) return NULL;
+    s->sums = sums;
+    s->sums_capacity = count;
+    return sums;
+}
+
+static void flush(co_server *s);
+
+int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, server_job **out, mr_error *err)
+{
+    server_job *j = calloc(1, sizeof *j);
+    if (!j) return mr_fail(err, MR_FAILED, "no memory for a job");
+    j->pack = pack;
+    j->picture = *picture;
+    int status = mr_picture_check(picture, err);
+    if (!status) status = mr_film_init(&j->film, picture, err);
+    if (!status) status = co_scheduler_submit(s->scheduler, co_now_us(), picture, tile, &j->id, err);
+    if (status) {
+        mr_film_free(&j->film);
+        free(j);
+        return status;
+    }
+    j->next = s->jobs;
+    s->jobs = j;
+    *out = j;
+    return MR_OK;
+}
+
+int co_server_submit(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err)
+{
+    server_job *j = NULL;
+    int status = co_server_add_job(s, pack, picture, tile, &j, err);
+    if (status) return status;
+    *job = j->id;
+    flush(s);
+    return MR_OK;
+}
+
+int co_server_cancel(co_server *s, uint64_t job)
+{
+    int status = co_scheduler_cancel(s->scheduler, co_now_us(), job);
+    flush(s);
+    return status ? MR_FAILED : MR_OK;
+}
+
+void co_server_forget(co_server *s, uint64_t job)
+{
+    co_job_status status;
+    if (co_server_status(s, job, &status) || status.state < CO_JOB_DONE) return;
+    co_scheduler_forget(s->scheduler, job);
+    for (server_job **at = &s->jobs; *at; at = &(*at)->next) {
+        if ((*at)->id != job) continue;
+        server_job *gone = *at;
+        *at = gone->next;
+        free_job(s, gone);
+        return;
+    }
+}
+
+int co_server_status(const co_server *s, uint64_t job, co_job_status *out)
+{
+    return co_scheduler_status(s->scheduler, co_now_us(), job, out) ? MR_FAILED : MR_OK;
+}
+
+const mr_film *co_server_film(const co_server *s, uint64_t job)
+{
+    const server_job *j = co_server_find(s, job);
+    return j ? &j->film : NULL;
+}
+
+const mr_pack *co_server_pack(const co_server *s, uint64_t job)
+{
+    const server_job *j = co_server_find(s, job);
+    return j ? j->pack : NULL;
+}
+
+uint64_t co_server_next_job(const co_server *s, uint64_t after) { return co_scheduler_next_job(s->scheduler, after); }
+uint32_t co_server_worker_count(const co_server *s) { return co_scheduler_workers(s->scheduler); }
+
+void co_server_missing(const co_server *s, uint64_t job, char *text, size_t size, unsigned max)
+{
+    size_t used = 0;
+    if (size) text[0] = 0;
+    int64_t unit = co_scheduler_missing(s->scheduler, job, 0);
+    for (unsigned n = 0; unit >= 0 && used < size; n++) {
+        mr_tile t;
+        if (!co_scheduler_tile(s->scheduler, job, (uint32_t)unit, &t)) return;
+        int more = n == max;
+        int length = more ? snprintf(text + used, size - used, ", ...")
+                          : snprintf(text + used, size - used, "%s%u,%u %ux%u samples %u..%u", n ? ", " : "", t.x, t.y, t.width, t.height,
+                                     t.first_sample, t.first_sample + t.sample_count - 1);
+        if (more || length < 0) return;
+        used += (size_t)length;
+        unit = co_scheduler_missing(s->scheduler, job, (uint32_t)unit + 1);
+    }
+}
+
+/* ---- actions ---- */
+
+void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text)
+{
+    wire_message m = { .type = WIRE_ERROR, .error.code = code };
+    (void)snprintf(m.error.text, sizeof m.error.text, "%s", text);
+    (void)co_router_send(s->router, peer, &m, NULL, 0);
+}
+
+static const char *why_text(int why)
+{
+    static const char *const text[] = { [CO_LEAVE_GOODBYE] = "left", [CO_LEAVE_SILENT] = "is silent and counts as lost",
+                                        [CO_LEAVE_DISCONNECTED] = "is lost: its connection broke", [CO_LEAVE_REPLACED] = "starts anew" };
+    return text[why];
+}
+
+void co_server_forget_worker(co_server *s, uint32_t peer)
+{
+    int64_t place = co_map_get(&s->place_of_peer, peer);
+    if (place < 0) return;
+    co_map_remove(&s->place_of_peer, peer);
+    s->workers[place] = s->workers[--s->worker_count];
+    if ((uint32_t)place < s->worker_count) (void)co_map_put(&s->place_of_peer, s->workers[place].peer, (uint32_t)place);
+}
+
+static void say_left(co_server *s, const co_action *a)
+{
+    int64_t place = co_map_get(&s->place_of_peer, a->peer);
+    const char *name = place < 0 ? "?" : s->workers[place].name;
+    if (a->count) co_server_log(s, "worker %u (%s) %s: %u tiles go back to the queue", a->worker, name, why_text(a->why), a->count);
+    else co_server_log(s, "worker %u (%s) %s", a->worker, name, why_text(a->why));
+    co_server_forget_worker(s, a->peer);
+}
+
+static void send_assignment(co_server *s)
+{
+    if (!s->out.assign.count) return;
+    int failed = co_router_send(s->router, s->assign_peer, &s->out, NULL, 0);
+    s->out.assign.count = 0;
+    if (failed) co_server_lose(s, s->assign_peer, CO_LEAVE_DISCONNECTED);
+}
+
+/* Assignments to one worker of one job that follow each other go in one message. */
+static void gather(co_server *s, const co_action *a)
+{
+    wire_assign *w = &s->out.assign;
+    if (w->count && (s->assign_peer != a->peer || w->job != a->job || w->count == WIRE_MAX_LIST)) send_assignment(s);
+    const server_job *j = co_server_find(s, a->job);
+    mr_tile t;
+    if (!j || !co_scheduler_tile(s->scheduler, a->job, a->unit, &t)) return;
+    if (!w->count) {
+        s->out.type = WIRE_ASSIGN;
+        s->assign_peer = a->peer;
+        w->job = a->job;
+        w->pack_bytes = j->pack->size_bytes;
+        memcpy(w->pack, j->pack->header->hash, sizeof w->pack);
+        w->picture = (wire_picture){ j->picture.width, j->picture.height, j->picture.spp, j->picture.seed };
+    }
+    w->units[w->count++] = (wire_unit){ .lease = a->lease, .unit = a->unit, .x = t.x, .y = t.y, .width = t.width, .height = t.height,
+                                        .first_sample = t.first_sample, .sample_count = t.sample_count };
+}
+
+static void send_small(co_server *s, const co_action *a)
+{
+    wire_message m = { .type = WIRE_WHO };
+    if (a->kind == CO_ACT_WELCOME) {
+        m.type = WIRE_WELCOME;
+        m.welcome = (wire_welcome){ s->epoch, a->worker, s->lease_ms / CO_HEARTBEATS_A_LEASE + 1, s->lease_ms };
+    } else if (a->kind == CO_ACT_FORGET) {
+        m.type = WIRE_FORGET;
+        m.job.job = a->job;
+    } else if (a->kind == CO_ACT_REVOKE) {
+        m.type = WIRE_REVOKE;
+        m.leases.running = (uint8_t)a->running;
+        m.leases.count = 1;
+        m.leases.lease[0] = a->lease;
+    }
+    if (co_router_send(s->router, a->peer, &m, NULL, 0)) co_server_lose(s, a->peer, CO_LEAVE_DISCONNECTED);
+}
+
+static void say_aside(co_server *s, const co_action *a)
+{
+    mr_tile t;
+    if (!co_scheduler_tile(s->scheduler, a->job, a->unit, &t)) return;
+    co_server_log(s, "job %llu: tile %u,%u %ux%u samples %u..%u is put aside: it failed, or its workers died, too often",
+                  (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample, t.first_sample + t.sample_count - 1);
+}
+
+static void say_ended(co_server *s, const co_action *a)
+{
+    static const char *const words[] = { [CO_JOB_DONE] = "done", [CO_JOB_FAILED] = "failed", [CO_JOB_CANCELLED] = "cancelled" };
+    co_job_status status;
+    if (co_server_status(s, a->job, &status)) return;
+    co_server_log(s, "job %llu %s after %.2f s: %llu of %llu tiles, %llu redone", (unsigned long long)a->job, words[status.state], status.seconds,
+                  (unsigned long long)status.tiles_done, (unsigned long long)status.tiles, (unsigned long long)status.tiles_redone);
+}
+
+static void flush(co_server *s)
+{
+    co_action a;
+    for (;;) {
+        if (!co_scheduler_next(s->scheduler, &a)) {
+            if (!s->out.assign.count) return;
+            send_assignment(s); /* may lose the peer, which makes actions */
+            continue;
+        }
+        if (a.kind == CO_ACT_ASSIGN) {
+            gather(s, &a);
+            continue;
+        }
+        send_assignment(s); /* in the scheduler's order: a lease is never revoked before it is assigned */
+        switch (a.kind) {
+        case CO_ACT_LEFT: say_left(s, &a); break;
+        case CO_ACT_RESTS: co_server_log(s, "worker %u fails too often: it gets nothing for %d s", a.worker, CO_REST_MS / 1000); break;
+        case CO_ACT_ASIDE: say_aside(s, &a); break;
+        case CO_ACT_ENDED: say_ended(s, &a); break;
+        default: send_small(s, &a);
+        }
+    }
+}
+
+/* ---- the step ---- */
+
+void co_server_lose(co_server *s, uint32_t peer, int why)
+{
+    co_scheduler_left(s->scheduler, co_now_us(), peer, why);
+}
+
+static void refuse_version(co_server *s, uint32_t peer)
+{
+    char text[WIRE_MAX_TEXT];
+    (void)snprintf(text, sizeof text, "this coordinator speaks protocol version %d, you speak %u", WIRE_VERSION, s->in.version);
+    co_server_error(s, peer, WIRE_ERROR_VERSION, text);
+}
+
+static void handle(co_server *s, uint32_t peer, const void *bytes, size_t size_bytes)
+{
+    uint64_t now_us = co_now_us();
+    int verdict = wire_decode(&s->in, bytes, size_bytes);
+    if (verdict == WIRE_MALFORMED) return;
+    if (verdict == WIRE_OTHER_VERSION || s->in.version != WIRE_VERSION) {
+        if (s->in.type != WIRE_ERROR) refuse_version(s, peer);
+        return;
+    }
+    if (!co_server_worker_said(s, now_us, peer, size_bytes)) (void)co_server_client_said(s, now_us, peer);
+    flush(s);
+}
+
+static void doubt_peer(co_server *s, uint32_t peer)
+{
+    if (!co_scheduler_worker_number(s->scheduler, peer) || s->doubt_count == DOUBTS_MOST) return; /* the lease will tell */
+    s->doubts[s->doubt_count++] = (doubt){ .peer = peer, .until_us = co_now_us() + 50000 };
+}
+
+/* Asks ROUTER about connections that seem to have broken. The monitor may be some microseconds ahead of it. */
+static void settle_doubts(co_server *s)
+{
+    wire_message m = { .type = WIRE_PONG };
+    uint32_t peer;
+    while (co_router_broken(s->router, &peer)) doubt_peer(s, peer);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < s->doubt_count; i++) {
+        if (co_router_send(s->router, s->doubts[i].peer, &m, NULL, 0)) co_server_lose(s, s->doubts[i].peer, CO_LEAVE_DISCONNECTED);
+        else if (co_now_us() < s->doubts[i].until_us) s->doubts[kept++] = s->doubts[i];
+    }
+    s->doubt_count = kept;
+}
+
+static int wait_ms(const co_server *s, int timeout_ms)
+{
+    uint64_t now_us = co_now_us(), due_us = co_scheduler_deadline(s->scheduler, now_us);
+    int due_ms = (int)((due_us - now_us + 999) / 1000);
+    if (s->doubt_count && due_ms > 1) due_ms = 1;
+    return timeout_ms >= 0 && timeout_ms < due_ms ? timeout_ms : due_ms;
+}
+
+int co_server_step(co_server *s, int timeout_ms, mr_error *err)
+{
+    int status = co_router_wait(s->router, wait_ms(s, timeout_ms), err);
+    if (status) return status;
+    uint32_t peer;
+    const void *bytes;
+    size_t size_bytes;
+    unsigned n = 0;
+    while (n < CO_BATCH_MOST && co_router_receive(s->router, &peer, &bytes, &size_bytes)) {
+        handle(s, peer, bytes, size_bytes);
+        n++;
+    }
+    settle_doubts(s);
+    if (n < CO_BATCH_MOST) co_scheduler_tick(s->scheduler, co_now_us()); /* nobody is silent whose message we have not read yet */
+    co_server_clients_tick(s, co_now_us());
+    flush(s);
+    return co_scheduler_broken(s->scheduler) ? mr_fail(err, MR_FAILED, "no memory for the scheduler") : MR_OK;
+}
+
+void co_server_dismiss(co_server *s, int timeout_ms)
+{
+    wire_message m = { .type = WIRE_DISMISS };
+    s->dismissed = 1;
+    for (uint32_t i = 0; i < s->worker_count; i++) (void)co_router_send(s->router, s->workers[i].peer, &m, NULL, 0);
+    uint64_t end_us = co_now_us() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000;
+    while (co_server_worker_count(s) > 0 && co_now_us() < end_us) {
+        int left_ms = (int)((end_us - co_now_us()) / 1000) + 1;
+        if (co_server_step(s, left_ms, NULL)) return;
+    }
+}

@@ -1,0 +1,63 @@
+/* The coordinator's server: ZeroMQ on one side, the pure scheduler on the other.
+ *
+ * One thread owns a server and pumps it with co_server_step. Jobs are submitted by the owner (the command line) or, over the wire, by
+ * clients (render --cluster). Nothing here prints: events go to the log callback. */
+#ifndef CO_SERVER_H
+#define CO_SERVER_H
+
+#include <stdint.h>
+
+#include "tracer/error.h"
+#include "tracer/film.h"
+#include "tracer/pack.h"
+#include "tracer/render.h"
+
+typedef struct co_server co_server;
+
+typedef struct co_config {
+    const char *endpoint;  /* tcp://HOST:PORT; PORT * takes a free one; ipc:// works too */
+    uint32_t lease_ms;     /* a worker silent for so long is lost; 0: the default */
+    void (*log)(void *user, const char *line); /* one event in plain words, without newline; may be NULL */
+    void *user;
+} co_config;
+
+enum co_job_state { CO_JOB_QUEUED, CO_JOB_RUNNING, CO_JOB_DONE, CO_JOB_FAILED, CO_JOB_CANCELLED };
+
+typedef struct co_job_status {
+    uint64_t id;
+    int state;                       /* enum co_job_state */
+    uint64_t tiles, tiles_done;      /* tiles: pieces of work, sample ranges counted apart */
+    uint64_t tiles_redone;           /* assigned more than once: their worker was lost, or left */
+    uint64_t samples_done, rays;     /* of accepted results */
+    uint64_t result_bytes;           /* of accepted results, as they came over the wire */
+    uint32_t workers, workers_seen, threads; /* connected now; ever in this job; threads of those connected now */
+    double seconds;                  /* from submission to the last tile, or to now */
+    double busy_seconds;             /* since the first tile was given out */
+} co_job_status;
+
+/* Binds. The endpoint in use: MR_FAILED with "... in use". */
+int co_server_open(co_server **out, const co_config *config, mr_error *err);
+void co_server_close(co_server *server);
+const char *co_server_endpoint(const co_server *server); /* as bound, with the real port */
+
+/* Queues a picture. pack is borrowed until the job is forgotten or the server closed. tile: side in pixels, 0: chosen from the picture. */
+int co_server_submit(co_server *server, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err);
+int co_server_cancel(co_server *server, uint64_t job);
+void co_server_forget(co_server *server, uint64_t job); /* frees a job that has ended */
+
+/* Handles what has come and what is due; waits at most timeout_ms for something to come. */
+int co_server_step(co_server *server, int timeout_ms, mr_error *err);
+
+int co_server_status(const co_server *server, uint64_t job, co_job_status *out); /* MR_FAILED: no such job */
+const mr_film *co_server_film(const co_server *server, uint64_t job);            /* NULL: no such job; complete once CO_JOB_DONE */
+const mr_pack *co_server_pack(const co_server *server, uint64_t job);
+uint64_t co_server_next_job(const co_server *server, uint64_t after); /* ids in order; 0: no more */
+uint32_t co_server_worker_count(const co_server *server);
+
+/* Tells every worker that there will be no more work (they exit) and waits up to timeout_ms for the messages to leave. */
+void co_server_dismiss(co_server *server, int timeout_ms);
+
+/* Names up to `max` tiles that are not in, for the message of a render that failed: "x,y widthxheight samples a..b", comma-separated. */
+void co_server_missing(const co_server *server, uint64_t job, char *text, size_t size, unsigned max);
+
+#endif

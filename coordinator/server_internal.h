@@ -1,0 +1,94 @@
+/* What the server's files share: server.c (jobs, the step), server_workers.c and server_clients.c (what each kind of peer says). */
+#ifndef CO_SERVER_INTERNAL_H
+#define CO_SERVER_INTERNAL_H
+
+#include "coordinator/limits.h"
+#include "coordinator/map.h"
+#include "coordinator/router.h"
+#include "coordinator/scheduler.h"
+#include "coordinator/server.h"
+#include "wire/sums.h"
+
+/* A pack that a client sent, or sends. Owned by the server, shared by its jobs. */
+typedef struct upload {
+    struct upload *next;
+    uint8_t hash[WIRE_HASH_BYTES];
+    uint8_t *bytes;
+    uint64_t size_bytes, received, asked; /* asked: up to where chunks were asked for */
+    uint32_t peer;       /* who sends it */
+    uint64_t heard_us;
+    wire_submit submit;  /* what to do once it is here */
+    mr_pack pack;        /* when complete: checked */
+    int complete;
+    uint32_t jobs;       /* that use it */
+} upload;
+
+typedef struct server_job {
+    struct server_job *next;
+    uint64_t id;
+    const mr_pack *pack;
+    upload *upload;      /* that pack's owner, or NULL: the submitter's */
+    mr_picture picture;
+    mr_film film;
+    int from_client, detached;
+    uint8_t token[WIRE_TOKEN_BYTES];
+    uint64_t heard_us;   /* of its client */
+} server_job;
+
+typedef struct server_worker { /* what people want to know of a worker; the scheduler knows the rest */
+    char name[WIRE_MAX_NAME], host[WIRE_MAX_NAME], kernel[WIRE_MAX_NAME];
+    uint32_t peer, threads;
+} server_worker;
+
+enum { DOUBTS_MOST = 64 };
+
+typedef struct doubt { /* a connection that seems to have broken */
+    uint32_t peer;
+    uint64_t until_us;
+} doubt;
+
+struct co_server {
+    co_config config;
+    co_router *router;
+    co_scheduler *scheduler;
+    server_job *jobs;
+    upload *uploads;
+    uint64_t upload_bytes;
+    server_worker *workers;   /* by place_of_peer; workers[count..] unused */
+    uint32_t worker_count, worker_capacity;
+    co_map place_of_peer;
+    doubt doubts[DOUBTS_MOST];
+    unsigned doubt_count;
+    uint64_t epoch;
+    uint32_t lease_ms;
+    int dismissed;
+    wire_packer *packer;
+    uint64_t *sums;           /* scratch: one message's */
+    size_t sums_capacity;
+    uint8_t *bytes;           /* scratch: one message's payload */
+    size_t bytes_capacity;
+    wire_message in, out;     /* the message being handled, and the one being built (assignments gather in it) */
+    uint32_t assign_peer;     /* of the assignment in `out`; assign_count 0: none */
+};
+
+uint64_t co_now_us(void);
+void co_server_log(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+server_job *co_server_find(const co_server *s, uint64_t job);
+uint64_t *co_server_sums(co_server *s, size_t count); /* scratch for count values, or NULL */
+
+/* The pack of that hash from any job or complete upload, or NULL; with its owner. */
+const mr_pack *co_server_find_pack(const co_server *s, const uint8_t hash[WIRE_HASH_BYTES], upload **owner);
+int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, server_job **out, mr_error *err);
+
+void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);
+void co_server_forget_worker(co_server *s, uint32_t peer); /* its name and host */
+void co_server_lose(co_server *s, uint32_t peer, int why);
+
+/* Handles s->in. Returns 1 when the type is of its kind of peer. */
+int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes);
+int co_server_client_said(co_server *s, uint64_t now_us, uint32_t peer);
+void co_server_clients_tick(co_server *s, uint64_t now_us);
+void co_server_drop_upload(co_server *s, upload *u); /* only while no job uses it */
+void co_server_send_pack(co_server *s, uint32_t peer, const wire_need_pack *need);
+
+#endif

@@ -1,0 +1,131 @@
+/* What workers say to the server. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/server_internal.h"
+
+static int remember(co_server *s, uint32_t peer, const wire_hello *h)
+{
+    if (s->worker_count == s->worker_capacity) {
+        uint32_t capacity = s->worker_capacity ? 2 * s->worker_capacity : 64;
+        server_worker *workers = realloc(s->workers, capacity * sizeof *workers);
+        if (!workers) return -1;
+        s->workers = workers;
+        s->worker_capacity = capacity;
+    }
+    if (co_map_put(&s->place_of_peer, peer, s->worker_count)) return -1;
+    server_worker *w = &s->workers[s->worker_count++];
+    *w = (server_worker){ .peer = peer, .threads = h->threads };
+    memcpy(w->name, h->name, sizeof w->name);
+    memcpy(w->host, h->host, sizeof w->host);
+    memcpy(w->kernel, h->kernel, sizeof w->kernel);
+    return 0;
+}
+
+static void hello(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    const wire_hello *h = &s->in.hello;
+    if (s->dismissed) {
+        wire_message m = { .type = WIRE_DISMISS };
+        (void)co_router_send(s->router, peer, &m, NULL, 0);
+        return;
+    }
+    int known = co_scheduler_worker_number(s->scheduler, peer) != 0;
+    if ((!known && remember(s, peer, h)) || co_scheduler_hello(s->scheduler, now_us, peer, h->incarnation, h->threads)) {
+        co_server_forget_worker(s, peer);
+        co_server_error(s, peer, WIRE_ERROR_REFUSED, "this coordinator has no room for another worker");
+        return;
+    }
+    if (!known) {
+        co_server_log(s, "worker %u (%s on %s, %u thread%s, %s) joined", co_scheduler_worker_number(s->scheduler, peer), h->name, h->host,
+                      h->threads, h->threads == 1 ? "" : "s", h->kernel);
+    }
+}
+
+static void ping(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    wire_message m = { .type = WIRE_PONG, .pong.token = s->in.ping.token };
+    if (s->in.ping.worker) {
+        uint64_t held = (uint64_t)s->in.ping.queued + s->in.ping.running;
+        co_scheduler_heard(s->scheduler, now_us, peer, s->in.ping.rtt_us, held < UINT32_MAX ? (uint32_t)held : UINT32_MAX);
+        if (!co_scheduler_worker_number(s->scheduler, peer)) return;
+    }
+    if (co_router_send(s->router, peer, &m, NULL, 0)) co_server_lose(s, peer, CO_LEAVE_DISCONNECTED);
+}
+
+/* Bytes that are no sums of this tile: the worker's fault, or the road's. */
+static void refuse_result(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    co_server_log(s, "worker %u sent a result that cannot be read: the tile is done again", co_scheduler_worker_number(s->scheduler, peer));
+    co_scheduler_failed(s->scheduler, now_us, peer, s->in.result.lease);
+}
+
+static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)
+{
+    const wire_result *r = &s->in.result;
+    co_result event = { .job = r->job, .lease = r->lease, .unit = r->unit, .rays = r->rays, .micros = r->micros, .bytes = frame_bytes };
+    server_job *j = r->epoch == s->epoch ? co_server_find(s, r->job) : NULL;
+    mr_tile tile;
+    int known = co_scheduler_worker_number(s->scheduler, peer) && j && co_scheduler_tile(s->scheduler, r->job, r->unit, &tile);
+    if (!known || !co_scheduler_wants(s->scheduler, r->job, r->unit)) {
+        if (r->epoch != s->epoch) event.job = 0;
+        (void)co_scheduler_result(s->scheduler, now_us, peer, &event); /* changes nothing but what is known of the worker */
+        return;
+    }
+    size_t count = (size_t)3 * tile.width * tile.height;
+    uint64_t *sums = co_server_sums(s, count);
+    if (!sums || wire_sums_decode(s->packer, s->in.payload, s->in.payload_bytes, sums, count)) {
+        refuse_result(s, now_us, peer);
+        return;
+    }
+    if (co_scheduler_result(s->scheduler, now_us, peer, &event)) mr_film_add(&j->film, &tile, sums);
+}
+
+static void tile_failed(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    const wire_tile_failed *f = &s->in.failed;
+    if (f->epoch != s->epoch) return;
+    co_server_log(s, "worker %u could not trace a tile of job %llu: %s", co_scheduler_worker_number(s->scheduler, peer),
+                  (unsigned long long)f->job, f->text);
+    co_scheduler_failed(s->scheduler, now_us, peer, f->lease);
+}
+
+static void returned(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    const wire_leases *l = &s->in.leases;
+    for (unsigned i = 0; i < l->count; i++) co_scheduler_returned(s->scheduler, now_us, peer, l->lease[i]);
+}
+
+void co_server_send_pack(co_server *s, uint32_t peer, const wire_need_pack *need)
+{
+    upload *owner;
+    const mr_pack *pack = co_server_find_pack(s, need->pack, &owner);
+    if (!pack || need->offset >= pack->size_bytes) return; /* its job has ended: the worker has been told */
+    uint64_t left = pack->size_bytes - need->offset;
+    wire_message m = { .type = WIRE_PACK_CHUNK, .chunk.offset = need->offset };
+    memcpy(m.chunk.pack, need->pack, sizeof m.chunk.pack);
+    if (co_router_send(s->router, peer, &m, pack->base + need->offset, need->length < left ? need->length : (size_t)left))
+        co_server_lose(s, peer, CO_LEAVE_DISCONNECTED);
+}
+
+static void need_pack(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    co_scheduler_heard(s->scheduler, now_us, peer, 0, UINT32_MAX);
+    if (co_scheduler_worker_number(s->scheduler, peer)) co_server_send_pack(s, peer, &s->in.need);
+}
+
+int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)
+{
+    switch (s->in.type) {
+    case WIRE_HELLO: hello(s, now_us, peer); return 1;
+    case WIRE_PING: ping(s, now_us, peer); return 1;
+    case WIRE_RESULT: result(s, now_us, peer, frame_bytes); return 1;
+    case WIRE_TILE_FAILED: tile_failed(s, now_us, peer); return 1;
+    case WIRE_RETURN: returned(s, now_us, peer); return 1;
+    case WIRE_DRAIN: co_scheduler_drain(s->scheduler, now_us, peer); return 1;
+    case WIRE_GOODBYE: co_scheduler_left(s->scheduler, now_us, peer, CO_LEAVE_GOODBYE); return 1;
+    case WIRE_NEED_PACK: need_pack(s, now_us, peer); return 1;
+    default: return 0;
+    }
+}
