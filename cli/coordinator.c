@@ -1,0 +1,175 @@
+/* mobyray coordinator: hands tiles to whoever comes; renders its own SCENE first, when one is given, then serves further jobs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "cli/log.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+#include "cli/signals.h"
+#include "coordinator/server.h"
+#include "tracer/film.h"
+
+enum {
+    STEP_MS = 100,     /* longest wait of one pump: how late a signal is noticed */
+    FAREWELL_MS = 1000 /* for the last messages to leave */
+};
+
+static cli_picture asked;
+static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report;
+static int exit_when_done, quiet;
+
+static const arg_option options[] = {
+    {"listen", 0, ARG_ENDPOINT, &endpoint, 0, 1, "ENDPOINT", "where workers and clients connect (default: tcp://127.0.0.1:5555)"},
+    {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", "SCENE's picture: .png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
+    CLI_PICTURE_OPTIONS(asked),
+    {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
+    {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write SCENE's closing figures as JSON"},
+    {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no log, no progress, no figures"},
+    {.name = NULL}};
+
+typedef struct coordinator {
+    co_server *server;
+    progress bar;
+    uint64_t job;  /* SCENE's; 0: none */
+    int any_job;   /* one has been here, whoever gave it */
+    mr_pack pack;  /* SCENE's */
+} coordinator;
+
+static int pump(void *user, mr_error *err)
+{
+    coordinator *c = user;
+    if (signals_stop) return mr_fail(err, MR_INTERRUPTED, "interrupted");
+    return co_server_step(c->server, STEP_MS, err);
+}
+
+static void say(coordinator *c, const char *line)
+{
+    log_line(&c->bar, line);
+}
+
+static int save(coordinator *c, const co_job_status *status, mr_error *err)
+{
+    char line[512];
+    const mr_film *film = co_server_film(c->server, c->job);
+    int result = mr_film_save(film, c->pack.settings, output, err);
+    if (result == MR_OK && report) result = report_save(report, status, &c->pack, film, err);
+    if (result != MR_OK || quiet) return result;
+    (void)snprintf(line, sizeof line, "the picture is in %s", output);
+    say(c, line);
+    report_print(status);
+    return MR_OK;
+}
+
+/* Pumps until SCENE's job has ended, and saves its picture. */
+static int render_job(coordinator *c, mr_error *err)
+{
+    co_job_status status = {.state = CO_JOB_QUEUED};
+    int result = MR_OK;
+    while (result == MR_OK && status.state <= CO_JOB_RUNNING) {
+        result = pump(c, err);
+        if (result == MR_OK && co_server_status(c->server, c->job, &status) != MR_OK)
+            result = mr_fail(err, MR_FAILED, "the job has vanished");
+        if (result == MR_OK) progress_update(&c->bar, &status);
+    }
+    progress_end(&c->bar);
+    if (result != MR_OK) return result;
+    return status.state == CO_JOB_DONE ? save(c, &status, err) : report_failure(c->server, c->job, &status, err);
+}
+
+static int render_scene(coordinator *c, const char *scene, mr_error *err)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line, "compiling %s", scene);
+    say(c, line);
+    int status = cli_load_scene_pumped(&c->pack, scene, pump, c, err);
+    if (status != MR_OK) return status;
+    const mr_picture picture = cli_resolve_picture(&asked, &c->pack);
+    status = mr_picture_check(&picture, err);
+    if (status == MR_OK) status = co_server_submit(c->server, &c->pack, &picture, asked.tile, &c->job, err);
+    if (status != MR_OK) return status;
+    progress_start(&c->bar, quiet, &picture);
+    (void)snprintf(line, sizeof line, "rendering %ux%u, %u samples a pixel; %u workers are here", picture.width, picture.height,
+                   picture.spp, co_server_worker_count(c->server));
+    say(c, line);
+    status = render_job(c, err);
+    if (status == MR_OK) {
+        co_server_forget(c->server, c->job);
+        c->job = 0;
+    }
+    return status;
+}
+
+/* Whether a job waits or runs, or its client has not fetched the picture yet. */
+static int busy(coordinator *c)
+{
+    uint64_t first = co_server_next_job(c->server, 0);
+    if (first) c->any_job = 1;
+    return first != 0;
+}
+
+/* Serves jobs of clients until told to stop, or, with --exit-when-done, until there are none left. A signal while nothing is
+ * under way is a clean end. */
+static int serve(coordinator *c, mr_error *err)
+{
+    for (;;) {
+        int working = busy(c);
+        if (exit_when_done && c->any_job && !working) return MR_OK;
+        int status = pump(c, err);
+        if (status == MR_INTERRUPTED && !working) return MR_OK;
+        if (status != MR_OK) return status;
+    }
+}
+
+static int run_server(coordinator *c, const char *scene, mr_error *err)
+{
+    char line[256];
+    (void)snprintf(line, sizeof line, "listening on %s, waiting for workers", co_server_endpoint(c->server));
+    say(c, line);
+    int status = scene ? render_scene(c, scene, err) : MR_OK;
+    if (status == MR_OK && scene) c->any_job = 1;
+    if (status == MR_OK && scene && !exit_when_done) say(c, "waiting for further jobs: mobyray render SCENE --cluster ENDPOINT");
+    if (status == MR_OK) status = serve(c, err);
+    if (c->job && status != MR_OK) {
+        (void)co_server_cancel(c->server, c->job);
+        (void)co_server_step(c->server, STEP_MS, NULL); /* so that the workers hear of it */
+    }
+    if (exit_when_done) co_server_dismiss(c->server, FAREWELL_MS);
+    say(c, signals_stop ? "told to stop" : "the coordinator ends");
+    return status;
+}
+
+static int check(const char *scene, mr_error *err)
+{
+    int status = MR_OK;
+    if (scene && !output) status = cli_default_output(&output, scene, err);
+    if (status == MR_OK && output) status = cli_check_output(output, err);
+    if (status == MR_OK && report) status = cli_check_writable(report, err);
+    return status;
+}
+
+static int run_coordinator(const arg_result *args, mr_error *err)
+{
+    const char *scene = args->positional_count ? args->positional[0] : NULL;
+    coordinator c = {.bar = {.quiet = quiet}};
+    int status = check(scene, err);
+    if (status != MR_OK) return status;
+    const co_config config = {.endpoint = endpoint, .log = log_line, .user = &c.bar};
+    status = co_server_open(&c.server, &config, err);
+    if (status != MR_OK) return status;
+    status = run_server(&c, scene, err);
+    co_server_close(c.server);
+    mr_pack_close(&c.pack);
+    return status;
+}
+
+const cli_command coordinator_command = {
+    "coordinator",
+    "hand tiles to workers, render SCENE and further jobs",
+    "[SCENE] [OPTIONS]",
+    "Renders SCENE, when one is given, with the workers that join, then stays up for jobs of `mobyray render --cluster`.\n"
+    "On SIGTERM it cancels what is under way and ends.",
+    options,
+    1,
+    run_coordinator};

@@ -1,0 +1,32 @@
+/* An embedded cluster: the coordinator's server in this process, workers as child processes on this machine, ZeroMQ between them.
+ *
+ * The children speak over a socket file in a folder that only this user can enter. They die with their parent, however it
+ * ends; one that dies itself is replaced (a bounded number of times), and its tiles go to others. */
+#ifndef CLI_EMBEDDED_H
+#define CLI_EMBEDDED_H
+
+#include "cli/progress.h"
+#include "coordinator/server.h"
+#include "tracer/film.h"
+#include "tracer/pack.h"
+
+typedef struct embedded embedded;
+
+/* Starts `workers` processes (>= 1) of `threads` tracer threads each. bar: where to report a replaced worker; may be NULL;
+ * borrowed until embedded_stop. */
+int embedded_start(embedded **out, unsigned workers, unsigned threads, progress *bar, mr_error *err);
+
+/* Handles what is due, for at most some milliseconds. A cli_pump (cli/load.h): user is the embedded. MR_INTERRUPTED when *stop. */
+int embedded_pump(void *user, mr_error *err);
+
+/* Waits up to a few seconds until every worker has joined. Not needed for a render, which takes them as they come. */
+int embedded_wait_joined(embedded *e, mr_error *err);
+
+/* Renders. *film stays valid until the next render or embedded_stop. */
+int embedded_render(embedded *e, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const mr_film **film,
+                    co_job_status *status, mr_error *err);
+
+/* Ends the workers, waits for them, removes the folder, frees. NULL is fine. */
+void embedded_stop(embedded *e);
+
+#endif

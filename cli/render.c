@@ -1,0 +1,155 @@
+/* mobyray render: one picture, by an embedded cluster, by this process alone, or by a running coordinator. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/embedded.h"
+#include "cli/load.h"
+#include "cli/local.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+#include "cli/signals.h"
+#include "coordinator/client.h"
+#include "tracer/film.h"
+#include "worker/cpus.h"
+
+enum { MAX_WORKERS = 1024, MAX_THREADS = 1024 };
+
+static const uint32_t unset = UINT32_MAX;
+
+static cli_picture asked;
+static const char *output, *cluster, *report;
+static uint32_t workers = UINT32_MAX, threads;
+static int quiet;
+
+static const arg_option options[] = {
+    {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", ".png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
+    CLI_PICTURE_OPTIONS(asked),
+    {"workers", 0, ARG_COUNT, &workers, 0, MAX_WORKERS, "N", "worker processes (default: one a CPU); 0: this process, no cluster"},
+    {"threads", 0, ARG_COUNT, &threads, 1, MAX_THREADS, "N", "of each worker (default: 1; with --workers 0: one a CPU)"},
+    {"cluster", 0, ARG_ENDPOINT, &cluster, 0, 0, "ENDPOINT", "give the job to the coordinator at tcp://HOST:PORT instead"},
+    {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write the closing figures as JSON"},
+    {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no progress, no figures"},
+    {.name = NULL}};
+
+/* Everything that can be known to be wrong before any work is done. */
+static int check(const char *scene, const mr_kernel **kernel, mr_error *err)
+{
+    if (cluster && workers != unset) return mr_fail(err, MR_USAGE, "--cluster and --workers exclude each other");
+    int status = cli_pick_kernel(kernel, err);
+    if (status == MR_OK && !output) status = cli_default_output(&output, scene, err);
+    if (status == MR_OK) status = cli_check_output(output, err);
+    if (status == MR_OK && report) status = cli_check_writable(report, err);
+    return status;
+}
+
+static int finish(const mr_pack *pack, const mr_film *film, const co_job_status *status, mr_error *err)
+{
+    int result = mr_film_save(film, pack->settings, output, err);
+    if (result == MR_OK && report) result = report_save(report, status, pack, film, err);
+    if (result == MR_OK && !quiet) report_print(status);
+    return result;
+}
+
+/* The scene's own numbers come from a checked pack; together with the options they must make a picture. */
+static int prepare(const mr_pack *pack, mr_picture *picture, progress *bar, mr_error *err)
+{
+    *picture = cli_resolve_picture(&asked, pack);
+    int status = signals_stop ? mr_fail(err, MR_INTERRUPTED, "interrupted") : mr_picture_check(picture, err);
+    if (status == MR_OK) progress_start(bar, quiet, picture);
+    return status;
+}
+
+static int render_local(const char *scene, const mr_kernel *kernel, mr_error *err)
+{
+    mr_pack pack = {.base = NULL};
+    mr_film film;
+    mr_picture picture;
+    co_job_status done;
+    progress bar;
+    int status = cli_load_scene(&pack, scene, err);
+    if (status != MR_OK) return status;
+    status = prepare(&pack, &picture, &bar, err);
+    if (status == MR_OK) {
+        status = local_render(&pack, &picture, asked.tile, threads ? threads : wk_cpu_count(), kernel, &signals_stop, &bar, &film,
+                              &done, err);
+        progress_end(&bar);
+        if (status == MR_OK) {
+            status = finish(&pack, &film, &done, err);
+            mr_film_free(&film);
+        }
+    }
+    mr_pack_close(&pack);
+    return status;
+}
+
+/* Workers start and join while the scene is compiled. */
+static int render_embedded(const char *scene, mr_error *err)
+{
+    mr_pack pack = {.base = NULL};
+    const mr_film *film;
+    mr_picture picture;
+    co_job_status done;
+    progress bar = {.quiet = quiet};
+    embedded *cluster_here = NULL;
+    int status = embedded_start(&cluster_here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &bar, err);
+    if (status != MR_OK) return status;
+    status = cli_load_scene_pumped(&pack, scene, embedded_pump, cluster_here, err);
+    if (status == MR_OK) {
+        status = prepare(&pack, &picture, &bar, err);
+        if (status == MR_OK) status = embedded_render(cluster_here, &pack, &picture, asked.tile, &film, &done, err);
+        progress_end(&bar);
+        if (status == MR_OK) status = finish(&pack, film, &done, err);
+    }
+    embedded_stop(cluster_here);
+    mr_pack_close(&pack);
+    return status;
+}
+
+static void show_progress(void *user, const co_job_status *status)
+{
+    progress_update(user, status);
+}
+
+static int render_remote(const char *scene, mr_error *err)
+{
+    mr_pack pack = {.base = NULL};
+    mr_film film;
+    mr_picture picture;
+    co_job_status done;
+    progress bar;
+    const co_client_config config = {.endpoint = cluster, .progress = show_progress, .user = &bar, .stop = &signals_stop};
+    int status = cli_load_scene(&pack, scene, err);
+    if (status != MR_OK) return status;
+    status = prepare(&pack, &picture, &bar, err);
+    if (status == MR_OK) {
+        status = co_client_render(&config, &pack, &picture, asked.tile, &film, &done, err);
+        progress_end(&bar);
+        if (status == MR_OK) {
+            status = finish(&pack, &film, &done, err);
+            mr_film_free(&film);
+        }
+    }
+    mr_pack_close(&pack);
+    return status;
+}
+
+static int run_render(const arg_result *args, mr_error *err)
+{
+    const mr_kernel *kernel = NULL;
+    if (!args->positional_count) return mr_fail(err, MR_USAGE, "no SCENE given");
+    const char *scene = args->positional[0];
+    int status = check(scene, &kernel, err);
+    if (status != MR_OK) return status;
+    if (cluster) return render_remote(scene, err);
+    return workers == 0 ? render_local(scene, kernel, err) : render_embedded(scene, err);
+}
+
+const cli_command render_command = {
+    "render",
+    "render a picture of a scene",
+    "SCENE [OPTIONS]",
+    "By default on an embedded cluster: a coordinator and N worker processes on this machine. The picture has the same bytes for any\n"
+    "number of workers and threads, any tile size and any kernel.",
+    options,
+    1,
+    run_render};
