@@ -1,0 +1,54 @@
+#!/bin/sh
+# The Debian packages that mobyray needs: the one list for the Makefile, CI and the container image.
+#
+#   docker/deps.sh SET...          installs what is missing of the sets (build, test, lint, docker); as another user than
+#                                  root it prints the command to run instead and fails
+#   docker/deps.sh runtime BINARY  prints the packages that BINARY's shared libraries come from
+set -eu
+
+build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev"
+test="libcmocka-dev python3-pytest python3-jsonschema debootstrap"
+lint="clang-tidy cppcheck shellcheck"
+docker="docker.io docker-compose"
+
+if [ "${1-}" = runtime ]; then
+    ldd "$2" | awk '/=>/ {print $1}' | while read -r soname; do dpkg -S "*/$soname" | head -n 1; done | cut -d: -f1 | sort -u
+    exit
+fi
+
+missing=
+for set in "$@"; do
+    case $set in
+        build) packages=$build ;;
+        test) packages=$test ;;
+        lint) packages=$lint ;;
+        docker) packages=$docker ;;
+        *) echo "deps.sh: unknown set '$set', expected build, test, lint or docker" >&2; exit 2 ;;
+    esac
+    for package in $packages; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
+    done
+done
+[ -n "$missing" ] || exit 0
+
+command="apt-get install -y --no-install-recommends$missing"
+if ! command -v apt-get >/dev/null; then
+    echo "mobyray needs what Debian calls:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+    echo "mobyray needs some packages. Please run:" >&2
+    echo "    sudo apt-get update && sudo $command" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "installing:$missing"
+# The lists may be absent (a slim image) or older than what the mirror has now.
+install() {
+    # shellcheck disable=SC2086 # one word a package
+    apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $missing
+}
+if ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || ! install >/dev/null 2>&1; then
+    apt-get update -qq
+    install >/dev/null
+fi

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Checks every include against the house's layers: who may know whom (and which library is seen where).
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+
+# allow ROOM PATTERN: files of ROOM include nothing of ours but what matches PATTERN.
+allow() {
+    if grep -rnE --include='*.[ch]' '^#include "' "$1" 2>/dev/null | grep -vE "#include \"($2)/"; then
+        echo "layers: $1 may include only: $2" >&2
+        bad=1
+    fi
+}
+
+# only HEADER PATTERN: the foreign header is included by files matching PATTERN alone.
+only() {
+    if grep -rlE --include='*.[ch]' "^#include <$1" tracer wire coordinator worker cli 2>/dev/null | grep -vE "^($2)"; then
+        echo "layers: <$1 belongs into $2 alone" >&2
+        bad=1
+    fi
+}
+
+allow tracer 'tracer'
+allow wire 'wire'
+allow coordinator 'coordinator|wire|tracer'
+allow worker 'worker|wire|tracer'
+allow cli 'cli|coordinator|worker|tracer'
+only assimp/ 'tracer/scene/'
+only zmq 'coordinator/|worker/'
+only '(cjson/)?cJSON' 'tracer/scene/|cli/'
+only 'microhttpd' 'coordinator/'
+
+[ "$bad" = 0 ] && echo "layers are kept"
+exit "$bad"
