@@ -1,0 +1,472 @@
+/* The scheduler's rules, one at a time (tests/sim throws everything at it at once); and the plan. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "coordinator/limits.h"
+#include "coordinator/map.h"
+#include "coordinator/plan.h"
+#include "coordinator/scheduler.h"
+
+enum { LEASE_US = 1000000 };
+
+static co_scheduler *s;
+static co_action actions[4096];
+static unsigned count;
+static uint64_t now;
+
+static int setup(void **state)
+{
+    (void)state;
+    now = 1000;
+    s = co_scheduler_new(LEASE_US / 1000);
+    return s ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    co_scheduler_free(s);
+    return 0;
+}
+
+/* Takes all actions; returns how many there are of a kind for a peer (0: any). */
+static unsigned take(int kind, uint32_t peer)
+{
+    unsigned found = 0;
+    count = 0;
+    assert_null(co_scheduler_audit(s));
+    while (co_scheduler_next(s, &actions[count])) {
+        found += actions[count].kind == kind && (!peer || actions[count].peer == peer);
+        assert_true(++count < sizeof actions / sizeof actions[0]);
+    }
+    return found;
+}
+
+static co_action first(int kind, uint32_t peer)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (actions[i].kind == kind && (!peer || actions[i].peer == peer)) return actions[i];
+    fail_msg("no action %d for peer %u", kind, peer);
+    return actions[0];
+}
+
+static uint64_t submit(uint32_t side, uint32_t spp, uint32_t tile)
+{
+    uint64_t job;
+    const mr_picture picture = { side, side, spp, 0 };
+    assert_int_equal(co_scheduler_submit(s, now, &picture, tile, &job, NULL), MR_OK);
+    return job;
+}
+
+static void hello(uint32_t peer, uint32_t threads) { assert_int_equal(co_scheduler_hello(s, now, peer, 1000 + peer, threads), 0); }
+
+static int result(const co_action *a, uint64_t micros)
+{
+    const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .rays = 10, .micros = micros, .bytes = 100 };
+    return co_scheduler_result(s, now, a->peer, &r);
+}
+
+static co_job_status status_of(uint64_t job)
+{
+    co_job_status status;
+    assert_int_equal(co_scheduler_status(s, now, job, &status), 0);
+    return status;
+}
+
+static void test_one_worker(void **state)
+{
+    (void)state;
+    uint64_t job = submit(64, 1, 32);
+    assert_int_equal(take(CO_ACT_ASSIGN, 0), 0);
+    assert_int_equal(status_of(job).state, CO_JOB_QUEUED);
+    hello(7, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 2); /* its thread, and one in hand */
+    assert_int_equal(actions[0].kind, CO_ACT_WELCOME);
+    assert_int_equal(actions[0].worker, 1);
+    co_action held[8];
+    unsigned given = 2, done = 0;
+    memcpy(held, actions + 1, 2 * sizeof held[0]);
+    for (; done < given; done++) {
+        const co_action *a = &held[done];
+        assert_int_equal(co_scheduler_wants(s, job, a->unit), 1);
+        assert_int_equal(result(a, 20000), 1);
+        assert_int_equal(result(a, 20000), 0); /* once is enough */
+        assert_int_equal(co_scheduler_wants(s, job, a->unit), 0);
+        unsigned more = take(CO_ACT_ASSIGN, 7);
+        assert_true(more <= 1 && given + more <= 4);
+        if (more) held[given++] = first(CO_ACT_ASSIGN, 7);
+    }
+    assert_int_equal(done, 4);
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+}
+
+static void test_end(void **state)
+{
+    (void)state;
+    uint64_t job = submit(64, 1, 64);
+    hello(7, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    co_action a = first(CO_ACT_ASSIGN, 7);
+    now += 500;
+    assert_int_equal(result(&a, 500), 1);
+    assert_int_equal(take(CO_ACT_ENDED, 0), 1);
+    assert_int_equal(first(CO_ACT_FORGET, 7).job, job);
+    co_job_status status = status_of(job);
+    assert_int_equal(status.state, CO_JOB_DONE);
+    assert_int_equal(status.samples_done, 4096);
+    assert_int_equal(status.rays, 10);
+    assert_int_equal(status.result_bytes, 100);
+    assert_int_equal(status.workers_seen, 1);
+    assert_true(status.seconds > 0.0004 && status.seconds < 0.0006);
+    assert_int_equal(co_scheduler_next_job(s, 0), job);
+    co_scheduler_forget(s, job);
+    assert_int_equal(co_scheduler_next_job(s, 0), 0);
+    assert_int_equal(result(&a, 500), 0);
+}
+
+static void test_strangers(void **state)
+{
+    (void)state;
+    uint64_t job = submit(64, 1, 32);
+    const co_result r = { .job = job, .unit = 0, .lease = 1 };
+    assert_int_equal(co_scheduler_result(s, now, 9, &r), 0);
+    assert_int_equal(take(CO_ACT_SAY_HELLO, 9), 1);
+    co_scheduler_heard(s, now, 9, 0, 0);
+    assert_int_equal(take(CO_ACT_SAY_HELLO, 9), 1);
+    hello(7, 1);
+    (void)take(0, 0);
+    const co_result bad[] = { { .job = 99, .unit = 0 }, { .job = job, .unit = 4 }, { .job = job, .unit = UINT32_MAX } };
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(co_scheduler_result(s, now, 7, &bad[i]), 0);
+    co_scheduler_failed(s, now, 7, UINT64_MAX);
+    co_scheduler_returned(s, now, 7, 12345);
+    co_scheduler_left(s, now, 1234, CO_LEAVE_GOODBYE);
+    assert_int_equal(take(CO_ACT_ASSIGN, 0), 0);
+}
+
+/* A lost worker's units go to others before anything new; its late results still count, if nobody was quicker. */
+static void test_loss(void **state)
+{
+    (void)state;
+    uint64_t job = submit(512, 1, 32);
+    hello(7, 1);
+    (void)take(0, 0);
+    co_action lost = first(CO_ACT_ASSIGN, 7);
+    hello(8, 1);
+    (void)take(0, 0);
+    now += LEASE_US * 4 / 10;
+    co_scheduler_heard(s, now, 8, 0, UINT32_MAX);
+    co_scheduler_tick(s, now);
+    now += LEASE_US * 4 / 10;
+    co_scheduler_heard(s, now, 8, 0, UINT32_MAX);
+    co_scheduler_tick(s, now);
+    now += LEASE_US * 3 / 10;
+    co_scheduler_tick(s, now);
+    assert_int_equal(take(CO_ACT_LEFT, 7), 1);
+    assert_int_equal(first(CO_ACT_LEFT, 7).why, CO_LEAVE_SILENT);
+    assert_int_equal(first(CO_ACT_LEFT, 7).count, 2);
+    hello(9, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 9), 2);
+    assert_int_equal(first(CO_ACT_ASSIGN, 9).unit, lost.unit);
+    assert_int_equal(status_of(job).tiles_redone, 2);
+    assert_int_equal(co_scheduler_hello(s, now, 10, 1007, 1), 0); /* number 7 is back */
+    (void)take(0, 0);
+    lost.peer = 10;
+    assert_int_equal(result(&lost, 1), 1);
+    assert_int_equal(take(CO_ACT_REVOKE, 9), 1);
+}
+
+/* We slept, not they. */
+static void test_our_own_pause(void **state)
+{
+    (void)state;
+    hello(7, 1);
+    co_scheduler_tick(s, now);
+    now += 10 * LEASE_US;
+    co_scheduler_tick(s, now);
+    assert_int_equal(take(CO_ACT_LEFT, 0), 0);
+    assert_int_equal(co_scheduler_workers(s), 1);
+}
+
+static void test_comes_back(void **state)
+{
+    (void)state;
+    (void)submit(512, 1, 32);
+    hello(7, 1);
+    (void)take(0, 0);
+    assert_int_equal(co_scheduler_hello(s, now, 7, 1007, 1), 0); /* twice on one connection: nothing new */
+    assert_int_equal(take(CO_ACT_WELCOME, 7), 1);
+    assert_int_equal(count, 1);
+    assert_int_equal(co_scheduler_hello(s, now, 8, 1007, 1), 0); /* on a new one: replaces the old */
+    assert_int_equal(take(CO_ACT_LEFT, 7), 1);
+    assert_int_equal(first(CO_ACT_LEFT, 7).why, CO_LEAVE_REPLACED);
+    assert_int_equal(co_scheduler_workers(s), 1);
+    assert_int_equal(co_scheduler_worker_number(s, 7), 0);
+    assert_int_equal(co_scheduler_worker_number(s, 8), 2);
+}
+
+static void test_drain(void **state)
+{
+    (void)state;
+    (void)submit(512, 1, 32);
+    hello(7, 1);
+    (void)take(0, 0);
+    co_action begun = actions[1], waiting = actions[2];
+    co_scheduler_drain(s, now, 7);
+    co_scheduler_returned(s, now, 7, waiting.lease);
+    assert_int_equal(result(&begun, 100), 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 0);
+    co_scheduler_left(s, now, 7, CO_LEAVE_GOODBYE);
+    assert_int_equal(take(CO_ACT_LEFT, 7), 1);
+    assert_int_equal(first(CO_ACT_LEFT, 7).count, 0);
+    hello(8, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 8), 2);
+    assert_int_equal(first(CO_ACT_ASSIGN, 8).unit, waiting.unit);
+}
+
+/* Quick tiles: more in hand; a long road: still more. */
+static void test_credit(void **state)
+{
+    (void)state;
+    (void)submit(2048, 1, 32);
+    hello(7, 2);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 4);
+    co_action a = first(CO_ACT_ASSIGN, 7);
+    assert_int_equal(result(&a, 1000), 1); /* 2 threads x 20 ms of slack / 1 ms = 40, and the 2 that run */
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 42 - 3);
+    co_scheduler_heard(s, now, 7, 30000, UINT32_MAX);
+    a = first(CO_ACT_ASSIGN, 7);
+    assert_int_equal(result(&a, 1000), 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 102 - 41);
+}
+
+static void test_slow_tiles(void **state)
+{
+    (void)state;
+    (void)submit(2048, 1, 32);
+    hello(7, 4);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 8);
+    co_action a[8];
+    memcpy(a, actions + 1, sizeof a);
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(result(&a[i], 10000000), 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 0); /* 5 in hand: 4 run, 1 waits */
+}
+
+/* The queue is dry: an idle worker takes over what has not begun, then gets a copy of what is late. */
+static void test_tail(void **state)
+{
+    (void)state;
+    uint64_t job = submit(64, 1, 32);
+    hello(7, 2);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 4);
+    co_action a[4];
+    memcpy(a, actions + 1, sizeof a);
+    hello(8, 1);
+    assert_int_equal(take(CO_ACT_REVOKE, 7), 1);
+    assert_int_equal(first(CO_ACT_REVOKE, 7).running, 0);
+    assert_int_equal(first(CO_ACT_REVOKE, 7).lease, a[3].lease);
+    co_action stolen = first(CO_ACT_ASSIGN, 8);
+    assert_int_equal(stolen.unit, a[3].unit);
+    now += 10000;
+    assert_int_equal(result(&a[0], 10000), 1);
+    assert_int_equal(result(&a[1], 10000), 1);
+    assert_int_equal(result(&stolen, 10000), 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 0), 0); /* one is running, and not late */
+    now += 12000;
+    co_scheduler_tick(s, now);
+    assert_int_equal(take(CO_ACT_ASSIGN, 0), 0);
+    now += 4000;
+    co_scheduler_tick(s, now);
+    assert_int_equal(take(CO_ACT_ASSIGN, 8), 1); /* 16 ms of a usual 10 */
+    co_action copy = first(CO_ACT_ASSIGN, 8);
+    assert_int_equal(copy.unit, a[2].unit);
+    assert_int_equal(result(&copy, 10000), 1);
+    assert_int_equal(take(CO_ACT_REVOKE, 7), 1);
+    assert_int_equal(first(CO_ACT_REVOKE, 7).running, 1);
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+    assert_int_equal(status_of(job).tiles_redone, 0);
+}
+
+/* A unit that kills its workers is put aside, its companions are not; the job ends, failed, and says what is missing. */
+static void test_poison(void **state)
+{
+    (void)state;
+    uint64_t job = submit(64, 1, 32);
+    const uint32_t poison = 2;
+    unsigned deaths = 0;
+    for (uint32_t peer = 1; status_of(job).state <= CO_JOB_RUNNING; peer++) {
+        assert_true(peer < 50);
+        hello(peer, 2);
+        co_action held[8];
+        unsigned n = 0;
+        int dies = 0;
+        (void)take(0, 0);
+        for (unsigned i = 0; i < count; i++)
+            if (actions[i].kind == CO_ACT_ASSIGN) held[n++] = actions[i];
+        for (unsigned i = 0; i < n && !dies; i++) { /* in order, until it comes to the poison */
+            dies = held[i].unit == poison;
+            if (!dies) (void)result(&held[i], 100);
+        }
+        deaths += dies != 0;
+        co_scheduler_left(s, now, peer, dies ? CO_LEAVE_DISCONNECTED : CO_LEAVE_GOODBYE);
+    }
+    (void)take(0, 0);
+    assert_int_equal(deaths, CO_DEATHS_MOST);
+    assert_int_equal(status_of(job).state, CO_JOB_FAILED);
+    assert_int_equal(status_of(job).tiles_done, 3);
+    assert_int_equal(co_scheduler_missing(s, job, 0), poison);
+    assert_int_equal(co_scheduler_missing(s, job, poison + 1), -1);
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    uint64_t job = submit(32, 1, 32);
+    hello(7, 1);
+    for (unsigned n = 0; n < CO_FAILURES_MOST; n++) {
+        assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+        co_scheduler_failed(s, now, 7, first(CO_ACT_ASSIGN, 7).lease);
+    }
+    assert_int_equal(take(CO_ACT_ASIDE, 0), 1);
+    assert_int_equal(status_of(job).state, CO_JOB_FAILED);
+    job = submit(32, 1, 32);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 0); /* it rests */
+    now += CO_REST_MS * 1000 + 1;
+    co_scheduler_heard(s, now, 7, 0, UINT32_MAX);
+    co_scheduler_tick(s, now);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    co_scheduler_failed(s, now, 7, first(CO_ACT_ASSIGN, 7).lease);
+    (void)take(0, 0);
+    hello(8, 1); /* another is preferred for what one has failed on */
+    assert_int_equal(status_of(job).state, CO_JOB_RUNNING);
+}
+
+static void test_amnesia(void **state)
+{
+    (void)state;
+    (void)submit(32, 1, 32);
+    hello(7, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    for (unsigned n = 0; n < 12; n++) {
+        now += LEASE_US / 10;
+        co_scheduler_heard(s, now, 7, 0, 0);
+        if (n < 9) assert_int_equal(take(CO_ACT_ASSIGN, 7), 0);
+    }
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1); /* given again */
+}
+
+static void test_cancel_and_next(void **state)
+{
+    (void)state;
+    uint64_t one = submit(512, 1, 32), two = submit(32, 1, 32);
+    hello(7, 1);
+    (void)take(0, 0);
+    assert_int_equal(first(CO_ACT_ASSIGN, 7).job, one);
+    assert_int_equal(co_scheduler_cancel(s, now, one), 0);
+    assert_int_equal(co_scheduler_cancel(s, now, one), -1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    assert_int_equal(first(CO_ACT_FORGET, 7).job, one);
+    co_action a = first(CO_ACT_ASSIGN, 7);
+    assert_int_equal(a.job, two);
+    assert_int_equal(status_of(one).state, CO_JOB_CANCELLED);
+    co_scheduler_forget(s, two); /* has not ended: stays */
+    assert_int_equal(result(&a, 5), 1);
+    assert_int_equal(status_of(two).state, CO_JOB_DONE);
+}
+
+/* ---- the plan ---- */
+
+static void check_plan(uint32_t width, uint32_t height, uint32_t spp, uint32_t tile, uint32_t least, uint32_t most)
+{
+    co_plan plan;
+    const mr_picture picture = { width, height, spp, 0 };
+    assert_int_equal(co_plan_make(&plan, &picture, tile, NULL), MR_OK);
+    uint32_t units = co_plan_units(&plan);
+    assert_true(units >= least && units <= most);
+    uint32_t *samples = calloc((size_t)width * height, sizeof *samples);
+    assert_non_null(samples);
+    for (uint32_t u = 0; u < units; u++) {
+        mr_tile t = co_plan_unit(&plan, u);
+        assert_int_equal(mr_tile_check(&picture, &t, NULL), MR_OK);
+        if (tile) assert_true(t.width <= tile && t.height <= tile);
+        for (uint32_t y = t.y; y < t.y + t.height; y++)
+            for (uint32_t x = t.x; x < t.x + t.width; x++) samples[y * width + x] += t.sample_count;
+    }
+    for (size_t i = 0; i < (size_t)width * height; i++) assert_int_equal(samples[i], spp);
+    free(samples);
+    co_plan_free(&plan);
+}
+
+static void test_plan(void **state)
+{
+    (void)state;
+    check_plan(960, 540, 1, 0, 60, 160);
+    check_plan(960, 540, 16, 0, 120, 300);
+    check_plan(1920, 1080, 64, 0, 1500, 6000);
+    check_plan(1, 1, 1, 0, 1, 1);
+    check_plan(1, 1, 100000, 0, 2, 64);
+    check_plan(7, 500, 3, 0, 1, 64);
+    check_plan(100, 100, 4096, 0, 500, 4000);
+    check_plan(100, 90, 5, 17, 36, 36);
+    check_plan(100, 90, 5, 1, 9000, 9000);
+    check_plan(100, 90, 5, 1024, 5, 5); /* one tile, but five ranges of samples */
+    co_plan plan;
+    mr_error err;
+    assert_int_equal(co_plan_make(&plan, &(mr_picture){ 32768, 32768, 1, 0 }, 1, &err), MR_BAD_INPUT);
+    assert_int_equal(co_plan_make(&plan, &(mr_picture){ 100, 100, 1, 0 }, 1025, &err), MR_BAD_INPUT);
+    assert_int_equal(co_plan_make(&plan, &(mr_picture){ 0, 100, 1, 0 }, 0, &err), MR_BAD_INPUT);
+    assert_int_equal(co_plan_make(&plan, &(mr_picture){ 32768, 32768, 1024, 0 }, 0, &err), MR_OK); /* huge, and still within bounds */
+    assert_true(co_plan_units(&plan) <= CO_UNITS_MOST);
+    co_plan_free(&plan);
+}
+
+static void test_map(void **state)
+{
+    (void)state;
+    co_map map = { 0 };
+    static uint32_t model[4096]; /* value + 1; 0: not there */
+    uint32_t random = 1;
+    assert_int_equal(co_map_get(&map, 5), CO_MAP_NONE);
+    co_map_remove(&map, 5);
+    for (unsigned n = 0; n < 200000; n++) {
+        random = random * 1664525u + 1013904223u;
+        uint32_t key = random >> 20, other = (random >> 8) & 4095;
+        if (random & 64) {
+            assert_int_equal(co_map_put(&map, key * 1000003u, n), 0);
+            model[key] = n + 1;
+        } else {
+            co_map_remove(&map, key * 1000003u);
+            model[key] = 0;
+        }
+        assert_int_equal(co_map_get(&map, other * 1000003u), (int64_t)model[other] - 1);
+    }
+    co_map_free(&map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_one_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_our_own_pause, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_credit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slow_tiles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_amnesia, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_and_next, setup, teardown),
+        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_map),
+    };
+    return cmocka_run_group_tests_name("scheduler", tests, NULL, NULL);
+}
