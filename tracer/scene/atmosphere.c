@@ -269,9 +269,13 @@ static void fill_rows(const atmosphere *a, double factor, float *texels, double 
     }
 }
 
+/* Lower half. Its first row repeats the sky's last: look-ups are bilinear, and a dark band above a horizon that geometry does not quite reach
+ * would be seen, while a bright one half a degree below it is not. */
 static void fill_ground(const float rgba[4], float *texels)
 {
-    for (size_t i = MR_SKY_HEIGHT / 2 * MR_SKY_WIDTH; i < MR_SKY_HEIGHT * MR_SKY_WIDTH; i++)
+    const size_t first = MR_SKY_HEIGHT / 2 * MR_SKY_WIDTH;
+    memcpy(texels + 4 * first, texels + 4 * (first - MR_SKY_WIDTH), 4 * MR_SKY_WIDTH * sizeof *texels);
+    for (size_t i = first + MR_SKY_WIDTH; i < MR_SKY_HEIGHT * MR_SKY_WIDTH; i++)
         for (size_t c = 0; c < 4; c++) texels[4 * i + c] = rgba[c];
 }
 
