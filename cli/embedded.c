@@ -39,7 +39,7 @@ static void become_worker(const embedded *e, pid_t parent)
 {
     static const char self[] = "/proc/self/exe";
     const char *const argv[] = {"mobyray", "worker", "--coordinator", e->endpoint, "--threads", e->threads,
-                                "--packs",  e->folder, "--quiet",       NULL};
+                                "--packs",  e->folder, "--packs-checked", "--quiet", NULL};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(MR_FAILED); /* it died before prctl */
     (void)setpgid(0, 0);

@@ -1,4 +1,4 @@
-/* Threads take pieces of work (a tile and a range of its samples) from one counter and add their sums to the film under a
+/* Threads take pieces of work (the units of the coordinator's own plan) from one counter and add their sums to the film under a
  * lock. Which thread does what changes nothing: sums are integers. */
 #include "cli/local.h"
 
@@ -8,19 +8,17 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "coordinator/plan.h"
 
-enum {
-    DEFAULT_TILE = 64,      /* pixels a side */
-    UNIT_PATHS = 64 * 1024, /* camera samples in a piece of work: some tens of milliseconds */
-    MAX_THREADS = 1024
-};
+enum { MAX_THREADS = 1024 };
 
 typedef struct local {
     const mr_pack *pack;
     const mr_kernel *kernel;
     mr_picture picture;
-    uint32_t tile, columns, rows, range, ranges; /* range: samples of a piece, ranges: pieces a tile */
-    uint64_t next, count;                        /* pieces; next is shared: __atomic */
+    co_plan plan;
+    size_t sums_bytes;    /* of the largest piece */
+    uint64_t next, count; /* pieces; next is shared: __atomic */
     const volatile int *stop;
     mr_film *film;
     pthread_mutex_t lock; /* of everything below and of the film */
@@ -31,36 +29,17 @@ typedef struct local {
     mr_error err;
 } local;
 
-static uint32_t div_up(uint32_t a, uint32_t b)
+static int plan_pieces(local *l, uint32_t tile, mr_error *err)
 {
-    return (uint32_t)(((uint64_t)a + b - 1) / b);
-}
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-static void split(local *l, uint32_t tile)
-{
-    l->tile = tile ? tile : DEFAULT_TILE;
-    l->columns = div_up(l->picture.width, l->tile);
-    l->rows = div_up(l->picture.height, l->tile);
-    l->range = least(l->picture.spp, div_up(UNIT_PATHS, l->tile * l->tile));
-    l->ranges = div_up(l->picture.spp, l->range);
-    l->count = (uint64_t)l->columns * l->rows * l->ranges;
-}
-
-static mr_tile piece(const local *l, uint64_t i)
-{
-    uint64_t place = i / l->ranges;
-    mr_tile tile = {.x = (uint32_t)(place % l->columns) * l->tile,
-                    .y = (uint32_t)(place / l->columns) * l->tile,
-                    .first_sample = (uint32_t)(i % l->ranges) * l->range};
-    tile.width = least(l->tile, l->picture.width - tile.x);
-    tile.height = least(l->tile, l->picture.height - tile.y);
-    tile.sample_count = least(l->range, l->picture.spp - tile.first_sample);
-    return tile;
+    int status = co_plan_make(&l->plan, &l->picture, tile, err);
+    if (status != MR_OK) return status;
+    l->count = co_plan_units(&l->plan);
+    for (uint32_t i = 0; i < l->count; i++) {
+        mr_tile t = co_plan_unit(&l->plan, i);
+        size_t bytes = (size_t)t.width * t.height * 3 * sizeof(uint64_t);
+        if (bytes > l->sums_bytes) l->sums_bytes = bytes;
+    }
+    return MR_OK;
 }
 
 static void commit(local *l, const mr_tile *tile, const uint64_t *sums, const mr_ray_counts *counts)
@@ -89,7 +68,7 @@ static int trace_pieces(local *l, mr_renderer *renderer, uint64_t *sums, mr_erro
 {
     uint64_t i;
     while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->count) {
-        mr_tile tile = piece(l, i);
+        mr_tile tile = co_plan_unit(&l->plan, (uint32_t)i);
         mr_ray_counts counts = {0, 0};
         if (*l->stop) return mr_fail(err, MR_INTERRUPTED, "interrupted");
         int status = mr_render_tile(renderer, &l->picture, &tile, sums, &counts, l->stop);
@@ -104,7 +83,7 @@ static void *trace(void *user)
     local *l = user;
     mr_error err = {.text = "out of memory"};
     mr_renderer *renderer = mr_renderer_new(l->pack, l->kernel);
-    uint64_t *sums = calloc((size_t)l->tile * l->tile * 3, sizeof *sums);
+    uint64_t *sums = malloc(l->sums_bytes);
     int status = renderer && sums ? trace_pieces(l, renderer, sums, &err) : MR_FAILED;
     free(sums);
     mr_renderer_free(renderer);
@@ -167,8 +146,9 @@ int local_render(const mr_pack *pack, const mr_picture *picture, uint32_t tile, 
     local l = {.pack = pack, .kernel = kernel, .picture = *picture, .stop = stop, .film = film};
     (void)pthread_mutex_init(&l.lock, NULL);
     (void)pthread_cond_init(&l.changed, NULL);
-    split(&l, tile);
-    result = render(&l, threads, bar, err);
+    result = plan_pieces(&l, tile, err);
+    if (result == MR_OK) result = render(&l, threads, bar, err);
+    co_plan_free(&l.plan);
     (void)pthread_cond_destroy(&l.changed);
     (void)pthread_mutex_destroy(&l.lock);
     *status = l.status;

@@ -11,12 +11,13 @@ enum { GONE_S = 60 }; /* --exit-when-done: a coordinator out of reach for so lon
 
 static const char *endpoint, *packs;
 static uint32_t threads;
-static int exit_when_done, quiet;
+static int packs_checked, exit_when_done, quiet;
 
 static const arg_option options[] = {
     {"coordinator", 0, ARG_ENDPOINT, &endpoint, 0, 0, "ENDPOINT", "the coordinator's address, as tcp://HOST:5555"},
     {"threads", 0, ARG_COUNT, &threads, 1, 1024, "N", "tracer threads (default: one a CPU of this machine or container)"},
     {"packs", 0, ARG_TEXT, &packs, 0, 0, "DIR", "keep scene packs in this folder, and look there before asking for one"},
+    {"packs-checked", 0, ARG_FLAG, &packs_checked, 0, 0, "", "believe the packs of a private folder (as an embedded cluster's) unread"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "end, too, when no coordinator has been in reach for a minute"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no log"},
     {.name = NULL}};
@@ -42,6 +43,7 @@ static int run_worker(const arg_result *args, mr_error *err)
                               .stop = &signals_stop,
                               .give_up_ms = exit_when_done ? GONE_S * 1000 : 0,
                               .pack_dir = packs,
+                              .packs_checked = packs_checked,
                               .log = quiet ? NULL : log_line};
     if (!quiet) greet(&config);
     double start = cli_now();
