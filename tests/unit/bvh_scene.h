@@ -41,16 +41,25 @@ static inline float random_in(float lo, float hi)
     return lo + (hi - lo) * (float)(random_bits() >> 8) * 0x1p-24f;
 }
 
+/* Room for one more element; doubles at powers of two. */
+static inline void *scene_room(void *array, uint32_t count, size_t size)
+{
+    if (count & (count - 1)) return array;
+    array = realloc(array, (count ? 2 * (size_t)count : 1) * size);
+    if (!array) abort();
+    return array;
+}
+
 static inline uint32_t scene_vertex(scene *s, float x, float y, float z)
 {
-    s->vertices = realloc(s->vertices, (s->vertex_count + 1) * sizeof *s->vertices);
+    s->vertices = scene_room(s->vertices, s->vertex_count, sizeof *s->vertices);
     s->vertices[s->vertex_count] = (mr_vertex){ .p = { x, y, z } };
     return s->vertex_count++;
 }
 
 static inline void scene_triangle(scene *s, uint32_t a, uint32_t b, uint32_t c)
 {
-    s->triangles = realloc(s->triangles, (s->triangle_count + 1) * sizeof *s->triangles);
+    s->triangles = scene_room(s->triangles, s->triangle_count, sizeof *s->triangles);
     s->triangles[s->triangle_count++] = (mr_triangle){ { a, b, c }, 0 };
 }
 
