@@ -274,7 +274,7 @@ static void fill_rows(const atmosphere *a, double factor, float *texels, double 
 static void fill_ground(const float rgba[4], float *texels)
 {
     const size_t first = MR_SKY_HEIGHT / 2 * MR_SKY_WIDTH;
-    memcpy(texels + 4 * first, texels + 4 * (first - MR_SKY_WIDTH), 4 * MR_SKY_WIDTH * sizeof *texels);
+    for (size_t i = 4 * first; i < 4 * (first + MR_SKY_WIDTH); i++) texels[i] = texels[i - 4 * MR_SKY_WIDTH];
     for (size_t i = first + MR_SKY_WIDTH; i < MR_SKY_HEIGHT * MR_SKY_WIDTH; i++)
         for (size_t c = 0; c < 4; c++) texels[4 * i + c] = rgba[c];
 }
