@@ -100,8 +100,8 @@ static void print_head(const char *scene, const mr_picture *picture, const char 
     cpu_name(cpu);
     (void)uname(&os);
     printf("%s, %ux%u, %u samples a pixel, median of %u\n", scene, picture->width, picture->height, picture->spp, repeat);
-    printf("%s, %u of %ld CPUs, kernel %s, %s %s, mobyray %s %s, compiler %s\n\n", cpu, wk_cpu_count(), sysconf(_SC_NPROCESSORS_ONLN),
-           kernel, os.sysname, os.release, cli_version, cli_commit, __VERSION__);
+    printf("%s, %u of %ld CPUs, kernel %s, %s %s, mobyray %s %s, %s\n\n", cpu, wk_cpu_count(), sysconf(_SC_NPROCESSORS_ONLN),
+           kernel, os.sysname, os.release, cli_version, cli_commit, cli_compiler);
     printf("%8s %10s %19s %9s %11s %9s %12s %7s %7s\n", "workers", "seconds", "least - greatest", "speed-up", "efficiency", "Mrays/s",
            "Msamples/s", "tiles", "redone");
 }
@@ -147,7 +147,7 @@ static int save_json(const char *scene, const mr_picture *picture, const char *k
     (void)cJSON_AddStringToObject(json, "kernel", kernel);
     (void)cJSON_AddStringToObject(json, "version", cli_version);
     (void)cJSON_AddStringToObject(json, "commit", cli_commit);
-    (void)cJSON_AddStringToObject(json, "compiler", __VERSION__);
+    (void)cJSON_AddStringToObject(json, "compiler", cli_compiler);
     for (unsigned i = 0; i < workers.count; i++) (void)cJSON_AddItemToArray(list, json_row(&rows[i]));
     char *text = cJSON_Print(json);
     cJSON_Delete(json);

@@ -30,7 +30,7 @@ const cli_command *cli_find(const char *name);
 const char *cli_nearest_command(const char *name); /* NULL: none is near */
 void cli_print_help(const cli_command *command, FILE *out);
 
-extern const char cli_version[], cli_commit[]; /* commit: "" when git was not there at build time */
+extern const char cli_version[], cli_commit[], cli_compiler[]; /* commit: "" when git was not there at build time */
 
 /* What is to be rendered, as the options say; 0 (and for the seed its default 0) leaves it to the scene. */
 typedef struct cli_picture {

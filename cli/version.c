@@ -2,6 +2,11 @@
 #include "cli/cli.h"
 
 const char cli_version[] = MR_VERSION, cli_commit[] = MR_COMMIT;
+#ifdef __clang__ /* it names itself in its version, gcc does not */
+const char cli_compiler[] = __VERSION__;
+#else
+const char cli_compiler[] = "gcc " __VERSION__;
+#endif
 
 static int run_version(const arg_result *args, mr_error *err)
 {
@@ -10,11 +15,7 @@ static int run_version(const arg_result *args, mr_error *err)
     int status = cli_pick_kernel(&best, err);
     if (status != MR_OK) return status;
     printf("mobyray %s%s%s%s\n", cli_version, *cli_commit ? " (" : "", cli_commit, *cli_commit ? ")" : "");
-#ifdef __clang__
-    printf("compiler: %s\nkernels:", __VERSION__);
-#else
-    printf("compiler: gcc %s\nkernels:", __VERSION__);
-#endif
+    printf("compiler: %s\nkernels:", cli_compiler);
     for (unsigned i = 0; (kernel = mr_kernel_at(i)); i++) printf(" %s", kernel->name);
     printf("\nkernel in use: %s\n", best->name);
     return MR_OK;
