@@ -24,7 +24,10 @@ static vec3 schlick(vec3 f0, float cosine)
 }
 
 /* Reflectance of a dielectric averaged over the hemisphere by cosine, eta > 1 (Kulla and Conty 2017, a fit). */
-static float fresnel_average(float eta) { return (eta - 1.0f) / (4.08567f + 1.00071f * eta); }
+static float fresnel_average(float eta)
+{
+    return (eta - 1.0f) / (4.08567f + 1.00071f * eta);
+}
 
 /* ---- GGX ---- */
 
@@ -41,7 +44,10 @@ static float smith_lambda(float alpha, vec3 w)
 }
 
 /* Density of visible normals about a normal whose distribution is d, seen from w at cosine w.h (lambda: Smith's, of w). */
-static float visible_normals(float d, float w_dot_h, float lambda, vec3 w) { return d * max_f(0.0f, w_dot_h) / ((1.0f + lambda) * max_f(w.z, MIN_COSINE)); }
+static float visible_normals(float d, float w_dot_h, float lambda, vec3 w)
+{
+    return d * max_f(0.0f, w_dot_h) / ((1.0f + lambda) * max_f(w.z, MIN_COSINE));
+}
 
 static vec3 sample_visible_normal(float alpha, vec3 w, mr_sample2 s)
 {
@@ -89,7 +95,8 @@ static vec3 multiple_fresnel(vec3 base, float average)
 {
     vec3 f = v3_add(v3_scale(base, 20.0f / 21.0f), v3_all(1.0f / 21.0f)); /* Schlick's term averaged by cosine */
     vec3 f2 = v3_scale(v3_mul(f, f), average);
-    return v3(f2.x / (1.0f - f.x * (1.0f - average)), f2.y / (1.0f - f.y * (1.0f - average)), f2.z / (1.0f - f.z * (1.0f - average)));
+    return v3(f2.x / (1.0f - f.x * (1.0f - average)), f2.y / (1.0f - f.y * (1.0f - average)),
+              f2.z / (1.0f - f.z * (1.0f - average)));
 }
 
 /* ---- The layers ---- */
@@ -115,7 +122,8 @@ static void choose_lobes(mr_bsdf *b)
 {
     float cosine = b->wo.z, coat = b->coat_out, under = 1.0f - coat, dielectric = 1.0f - b->m.metallic;
     float through = under * dielectric * (1.0f - b->fresnel_out);
-    float reflect = under * v3_luminance(base_fresnel(b, cosine, b->fresnel_out)), transmit = through * b->m.transmission * v3_luminance(transmission_tint(b));
+    float reflect = under * v3_luminance(base_fresnel(b, cosine, b->fresnel_out)),
+          transmit = through * b->m.transmission * v3_luminance(transmission_tint(b));
     float diffuse = through * (1.0f - b->m.transmission) * v3_luminance(b->m.base);
     b->lost = 0;
     if (b->m.metallic > 0) {
@@ -151,7 +159,10 @@ void mr_bsdf_init(mr_bsdf *b, const mr_lobes *lobes, vec3 ng, vec3 ns, vec3 wo, 
     choose_lobes(b);
 }
 
-static float choose_diffuse(const mr_bsdf *b) { return max_f(0.0f, 1.0f - b->choose_coat - b->choose_reflect - b->choose_transmit); }
+static float choose_diffuse(const mr_bsdf *b)
+{
+    return max_f(0.0f, 1.0f - b->choose_coat - b->choose_reflect - b->choose_transmit);
+}
 
 static vec3 eval_reflection(const mr_bsdf *b, vec3 wi, float *pdf)
 {
@@ -206,7 +217,10 @@ vec3 mr_bsdf_eval(const mr_bsdf *b, vec3 wi_world, float *pdf)
 
 /* ---- Sampling ---- */
 
-static vec3 reflect(vec3 w, vec3 h) { return v3_sub(v3_scale(h, 2.0f * v3_dot(w, h)), w); }
+static vec3 reflect(vec3 w, vec3 h)
+{
+    return v3_sub(v3_scale(h, 2.0f * v3_dot(w, h)), w);
+}
 
 /* Refracts w at the normal h (w.h > 0); 0 on total reflection. */
 static int refract(vec3 w, vec3 h, float eta, vec3 *out)
@@ -238,11 +252,14 @@ static int sample_smooth(const mr_bsdf *b, float lobe, mr_scatter *out)
 
 static int sample_direction(const mr_bsdf *b, float lobe, mr_sample2 s, vec3 *wi)
 {
-    if (lobe < b->choose_coat) *wi = reflect(b->wo, sample_visible_normal(b->m.coat_alpha, b->wo, s));
-    else if (lobe < b->choose_coat + b->choose_reflect) *wi = reflect(b->wo, sample_visible_normal(b->m.alpha, b->wo, s));
+    if (lobe < b->choose_coat)
+        *wi = reflect(b->wo, sample_visible_normal(b->m.coat_alpha, b->wo, s));
+    else if (lobe < b->choose_coat + b->choose_reflect)
+        *wi = reflect(b->wo, sample_visible_normal(b->m.alpha, b->wo, s));
     else if (lobe < b->choose_coat + b->choose_reflect + b->choose_transmit)
         return refract(b->wo, sample_visible_normal(b->m.alpha, b->wo, s), b->eta, wi);
-    else *wi = mr_cosine_hemisphere(s);
+    else
+        *wi = mr_cosine_hemisphere(s);
     return 1;
 }
 

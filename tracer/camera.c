@@ -10,7 +10,7 @@ static float filter_profile(uint32_t filter, float x)
     switch (filter) {
     case MR_FILTER_TENT: return 1.0f - fabsf(x);
     case MR_FILTER_GAUSSIAN: return mr_exp(-4.5f * x * x); /* sigma is a third of the radius */
-    case MR_FILTER_BLACKMAN_HARRIS: /* Harris 1978, the four-term window */
+    case MR_FILTER_BLACKMAN_HARRIS:                        /* Harris 1978, the four-term window */
         mr_sincos_turns(0.5f * x, &s, &c);
         c2 = 2.0f * c * c - 1.0f;
         return 0.35875f + 0.48829f * c + 0.14128f * c2 + 0.01168f * (c * (2.0f * c2 - 1.0f));
@@ -43,8 +43,10 @@ void mr_camera_init(mr_camera *camera, const mr_settings *settings, const mr_pic
     mr_sincos_turns(settings->fov_x_rad * (0.25f * MR_INV_PI), &s, &c); /* half the angle, in turns */
     float tan_x = s / c, tan_y = tan_x * ((float)settings->height / (float)settings->width);
     float width = (float)picture->width, height = (float)picture->height;
-    if (width * tan_y >= height * tan_x) tan_x = tan_y * (width / height);
-    else tan_y = tan_x * (height / width);
+    if (width * tan_y >= height * tan_x)
+        tan_x = tan_y * (width / height);
+    else
+        tan_y = tan_x * (height / width);
     camera->position = v3_of(settings->position);
     camera->u = v3_of(settings->u);
     camera->v = v3_of(settings->v);
@@ -77,5 +79,5 @@ void mr_camera_ray(const mr_camera *camera, uint32_t x, uint32_t y, mr_sample2 f
         d = v3_sub(focus, o);
     }
     d = v3_unit(d);
-    *ray = (mr_ray){ { o.x, o.y, o.z }, 0.0f, { d.x, d.y, d.z }, INFINITY };
+    *ray = (mr_ray){{o.x, o.y, o.z}, 0.0f, {d.x, d.y, d.z}, INFINITY};
 }

@@ -17,14 +17,14 @@ int mr_film_init(mr_film *film, const mr_picture *picture, mr_error *err)
     if (status) return status;
     uint64_t *sums = calloc((size_t)picture->width * picture->height, 3 * sizeof *sums);
     if (!sums) return mr_fail(err, MR_FAILED, "no memory for a film of %ux%u pixels", picture->width, picture->height);
-    *film = (mr_film){ .width = picture->width, .height = picture->height, .spp = picture->spp, .sums = sums };
+    *film = (mr_film){.width = picture->width, .height = picture->height, .spp = picture->spp, .sums = sums};
     return MR_OK;
 }
 
 void mr_film_free(mr_film *film)
 {
     free(film->sums);
-    *film = (mr_film){ 0 };
+    *film = (mr_film){0};
 }
 
 void mr_film_add(mr_film *film, const mr_tile *tile, const uint64_t *sums)
@@ -49,9 +49,10 @@ void mr_film_linear(const mr_film *film, uint32_t samples, const uint32_t *sampl
 void mr_film_hash(const mr_film *film, uint8_t hash[MR_HASH_BYTES])
 {
     crypto_generichash_state state;
-    uint32_t head[3] = { film->width, film->height, film->spp };
+    uint32_t head[3] = {film->width, film->height, film->spp};
     crypto_generichash_init(&state, NULL, 0, MR_HASH_BYTES);
     crypto_generichash_update(&state, (const unsigned char *)head, sizeof head);
-    crypto_generichash_update(&state, (const unsigned char *)film->sums, (size_t)film->width * film->height * 3 * sizeof *film->sums);
+    crypto_generichash_update(&state, (const unsigned char *)film->sums,
+                              (size_t)film->width * film->height * 3 * sizeof *film->sums);
     crypto_generichash_final(&state, hash, MR_HASH_BYTES);
 }

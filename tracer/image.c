@@ -13,7 +13,7 @@ typedef enum format { FORMAT_PNG, FORMAT_EXR, FORMAT_HDR, FORMAT_PFM, FORMAT_UNK
 
 static format format_of(const char *path)
 {
-    static const char *const endings[] = { ".png", ".exr", ".hdr", ".pfm" };
+    static const char *const endings[] = {".png", ".exr", ".hdr", ".pfm"};
     size_t n = strlen(path);
     for (int i = 0; i < FORMAT_UNKNOWN; i++)
         if (n > 4 && strcasecmp(path + n - 4, endings[i]) == 0) return (format)i;
@@ -34,7 +34,8 @@ static int write_png(FILE *file, const float *rgb, const mr_film *film, const mr
     mr_tone_map(settings, rgb, pixels, rgb8);
     int status = mr_png_encode(rgb8, film->width, film->height, &png, &size, err);
     free(rgb8);
-    if (status == MR_OK && fwrite(png, 1, size, file) != size) status = mr_fail(err, MR_FAILED, "cannot write: %s", strerror(errno));
+    if (status == MR_OK && fwrite(png, 1, size, file) != size)
+        status = mr_fail(err, MR_FAILED, "cannot write: %s", strerror(errno));
     free(png);
     return status;
 }
@@ -42,26 +43,31 @@ static int write_png(FILE *file, const float *rgb, const mr_film *film, const mr
 static int write_stream(FILE *file, format f, const float *rgb, const mr_film *film, const mr_settings *settings, mr_error *err)
 {
     if (f == FORMAT_PNG) return write_png(file, rgb, film, settings, err);
-    int ok = f == FORMAT_HDR ? mr_write_hdr(file, rgb, film->width, film->height) : mr_write_pfm(file, rgb, film->width, film->height);
+    int ok =
+        f == FORMAT_HDR ? mr_write_hdr(file, rgb, film->width, film->height) : mr_write_pfm(file, rgb, film->width, film->height);
     return ok ? MR_OK : mr_fail(err, MR_FAILED, "cannot write: %s", strerror(errno));
 }
 
 /* Everything up to the rename. */
-static int write_temporary(const char *temporary, format f, const float *rgb, const mr_film *film, const mr_settings *settings, mr_error *err)
+static int write_temporary(const char *temporary, format f, const float *rgb, const mr_film *film, const mr_settings *settings,
+                           mr_error *err)
 {
     if (f == FORMAT_EXR) return mr_write_exr(temporary, rgb, film->width, film->height, err);
     FILE *file = fopen(temporary, "wb");
     if (!file) return mr_fail(err, MR_FAILED, "%s: cannot create: %s", temporary, strerror(errno));
     int status = write_stream(file, f, rgb, film, settings, err);
     int synced = fflush(file) == 0 && fsync(fileno(file)) == 0;
-    if ((fclose(file) != 0 || !synced) && status == MR_OK) status = mr_fail(err, MR_FAILED, "%s: cannot write: %s", temporary, strerror(errno));
+    if ((fclose(file) != 0 || !synced) && status == MR_OK)
+        status = mr_fail(err, MR_FAILED, "%s: cannot write: %s", temporary, strerror(errno));
     return status;
 }
 
-static int save_as(const char *path, const char *temporary, format f, const float *rgb, const mr_film *film, const mr_settings *settings, mr_error *err)
+static int save_as(const char *path, const char *temporary, format f, const float *rgb, const mr_film *film,
+                   const mr_settings *settings, mr_error *err)
 {
     int status = write_temporary(temporary, f, rgb, film, settings, err);
-    if (status == MR_OK && rename(temporary, path) != 0) status = mr_fail(err, MR_FAILED, "%s: cannot rename to it: %s", path, strerror(errno));
+    if (status == MR_OK && rename(temporary, path) != 0)
+        status = mr_fail(err, MR_FAILED, "%s: cannot rename to it: %s", path, strerror(errno));
     if (status != MR_OK) (void)unlink(temporary);
     return status;
 }

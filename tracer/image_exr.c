@@ -6,7 +6,7 @@
 
 static exr_result_t add_channels(exr_context_t file, int part)
 {
-    static const char *const names[3] = { "B", "G", "R" }; /* channels are kept in alphabetical order */
+    static const char *const names[3] = {"B", "G", "R"}; /* channels are kept in alphabetical order */
     for (int i = 0; i < 3; i++) {
         exr_result_t r = exr_add_channel(file, part, names[i], EXR_PIXEL_FLOAT, EXR_PERCEPTUALLY_LINEAR, 1, 1);
         if (r != EXR_ERR_SUCCESS) return r;
@@ -17,7 +17,8 @@ static exr_result_t add_channels(exr_context_t file, int part)
 static exr_result_t start(exr_context_t file, uint32_t width, uint32_t height, int *part)
 {
     exr_result_t r = exr_add_part(file, "rgb", EXR_STORAGE_SCANLINE, part);
-    if (r == EXR_ERR_SUCCESS) r = exr_initialize_required_attr_simple(file, *part, (int32_t)width, (int32_t)height, EXR_COMPRESSION_ZIP);
+    if (r == EXR_ERR_SUCCESS)
+        r = exr_initialize_required_attr_simple(file, *part, (int32_t)width, (int32_t)height, EXR_COMPRESSION_ZIP);
     if (r == EXR_ERR_SUCCESS) r = add_channels(file, *part);
     return r == EXR_ERR_SUCCESS ? exr_write_header(file) : r;
 }
@@ -71,6 +72,7 @@ int mr_write_exr(const char *path, const float *rgb, uint32_t width, uint32_t he
     if (r == EXR_ERR_SUCCESS) r = write_rows(file, part, rgb, width, height);
     exr_result_t closed = file ? exr_finish(&file) : EXR_ERR_SUCCESS;
     if (r == EXR_ERR_SUCCESS) r = closed;
-    if (r != EXR_ERR_SUCCESS) return mr_fail(err, MR_FAILED, "%s: cannot write OpenEXR: %s", path, exr_get_default_error_message(r));
+    if (r != EXR_ERR_SUCCESS)
+        return mr_fail(err, MR_FAILED, "%s: cannot write OpenEXR: %s", path, exr_get_default_error_message(r));
     return MR_OK;
 }

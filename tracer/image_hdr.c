@@ -41,7 +41,8 @@ static int put_component(FILE *file, const uint8_t *p, uint32_t n)
             i += run;
             continue;
         }
-        while (end < n && end - i < 128 && !(end + 3 < n && p[end] == p[end + 1] && p[end] == p[end + 2] && p[end] == p[end + 3])) end++;
+        while (end < n && end - i < 128 && !(end + 3 < n && p[end] == p[end + 1] && p[end] == p[end + 2] && p[end] == p[end + 3]))
+            end++;
         if (fputc((int)(end - i), file) == EOF || fwrite(p + i, 1, end - i, file) != end - i) return 0;
         i = end;
     }
@@ -60,7 +61,7 @@ int mr_write_hdr(FILE *file, const float *rgb, uint32_t width, uint32_t height)
             ok = fwrite(line, 4, width, file) == width;
             continue;
         }
-        uint8_t head[4] = { 2, 2, (uint8_t)(width >> 8), (uint8_t)(width & 255) };
+        uint8_t head[4] = {2, 2, (uint8_t)(width >> 8), (uint8_t)(width & 255)};
         ok = fwrite(head, 1, 4, file) == 4;
         for (size_t c = 0; ok && c < 4; c++) ok = put_component(file, line + c * width, width);
     }

@@ -15,9 +15,15 @@ static mr_sample2 draw(const mr_path *p, uint32_t bounce, uint32_t pair)
     return mr_sample(p->pixel_key, p->sample, PAIR_BOUNCES + bounce * PAIRS_A_BOUNCE + pair);
 }
 
-static void set_ray(mr_ray *ray, vec3 o, vec3 d, float tmax) { *ray = (mr_ray){ { o.x, o.y, o.z }, 0.0f, { d.x, d.y, d.z }, tmax }; }
+static void set_ray(mr_ray *ray, vec3 o, vec3 d, float tmax)
+{
+    *ray = (mr_ray){{o.x, o.y, o.z}, 0.0f, {d.x, d.y, d.z}, tmax};
+}
 
-static int is_finite(vec3 c) { return fabsf(c.x) < INFINITY && fabsf(c.y) < INFINITY && fabsf(c.z) < INFINITY; }
+static int is_finite(vec3 c)
+{
+    return fabsf(c.x) < INFINITY && fabsf(c.y) < INFINITY && fabsf(c.z) < INFINITY;
+}
 
 /* Adds light to a path; indirect light is held below the scene's clamp. */
 static void add_light(const mr_integrator *in, mr_path *p, vec3 light, int indirect)
@@ -64,7 +70,9 @@ static uint32_t cast_shadow(mr_integrator *in, uint32_t path, const mr_surface *
 {
     mr_path *p = &in->paths[path];
     mr_light_sample light;
-    if (s->lobes.smooth || !mr_light_sample_at(&in->lights, s->p, draw(p, bounce, PAIR_CHOICE).u, draw(p, bounce, PAIR_LIGHT), &light)) return n;
+    if (s->lobes.smooth ||
+        !mr_light_sample_at(&in->lights, s->p, draw(p, bounce, PAIR_CHOICE).u, draw(p, bounce, PAIR_LIGHT), &light))
+        return n;
     float bsdf_pdf;
     vec3 f = mr_bsdf_eval(bsdf, light.wi, &bsdf_pdf);
     float scale = mr_mis_weight(light.pdf, bsdf_pdf) / light.pdf;
@@ -87,7 +95,10 @@ static int roulette(const mr_integrator *in, mr_path *p, uint32_t bounce)
     return 1;
 }
 
-static int absorbs(const mr_material *m) { return m->absorption[0] > 0 || m->absorption[1] > 0 || m->absorption[2] > 0; }
+static int absorbs(const mr_material *m)
+{
+    return m->absorption[0] > 0 || m->absorption[1] > 0 || m->absorption[2] > 0;
+}
 
 /* Chooses the next direction: 1 and the ray, or 0 when the path ends. */
 static int scatter(const mr_integrator *in, mr_path *p, const mr_surface *s, const mr_bsdf *bsdf, uint32_t bounce, mr_ray *ray)
@@ -107,7 +118,8 @@ static int scatter(const mr_integrator *in, mr_path *p, const mr_surface *s, con
     return 1;
 }
 
-/* Shades the hits of a pass: n rays. Returns how many paths go on (their rays compacted in place); *shadows receives the shadow rays cast. */
+/* Shades the hits of a pass: n rays. Returns how many paths go on (their rays compacted in place); *shadows receives the shadow
+ * rays cast. */
 static uint32_t shade(mr_integrator *in, uint32_t n, uint32_t bounce, uint32_t *shadows)
 {
     uint32_t on = 0, cast = 0, last = bounce >= in->pack->settings->max_bounces;
@@ -135,8 +147,8 @@ static uint32_t shade(mr_integrator *in, uint32_t n, uint32_t bounce, uint32_t *
     return on;
 }
 
-/* What a shadow ray that starts in an absorbing body still carries when it has left it through a surface that lets shadow rays pass: moves the ray's
- * start there. 0: it meets something opaque first. */
+/* What a shadow ray that starts in an absorbing body still carries when it has left it through a surface that lets shadow rays
+ * pass: moves the ray's start there. 0: it meets something opaque first. */
 static int leave_medium(mr_integrator *in, uint32_t shadow, const mr_hit *hit)
 {
     const mr_pack *pack = in->pack;

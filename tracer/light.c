@@ -5,7 +5,7 @@
 
 void mr_lights_init(mr_lights *lights, const mr_texels *texels)
 {
-    *lights = (mr_lights){ .texels = texels };
+    *lights = (mr_lights){.texels = texels};
     const mr_pack *pack = texels->pack;
     for (uint32_t i = pack->light_count; i-- > 0;) {
         if (pack->lights[i].kind == MR_LIGHT_TRIANGLE) {
@@ -26,7 +26,10 @@ static uint32_t choose(const mr_pack *pack, float pick)
     return x - (float)i < pack->light_table[i].threshold ? i : pack->light_table[i].alias;
 }
 
-static float cone_density(float cos_max) { return 1.0f / (2.0f * MR_PI * (1.0f - cos_max)); }
+static float cone_density(float cos_max)
+{
+    return 1.0f / (2.0f * MR_PI * (1.0f - cos_max));
+}
 
 /* A point uniform on the triangle, by area. */
 static int sample_triangle(const mr_lights *lights, const mr_light *light, vec3 p, mr_sample2 s, mr_light_sample *out)
@@ -45,8 +48,9 @@ static int sample_triangle(const mr_lights *lights, const mr_light *light, vec3 
     out->pdf = light->probability * d2 / (cosine * light->area);
     out->radiance = v3_of(m->emission);
     if (m->emission_texture != MR_NONE)
-        out->radiance = v3_mul(out->radiance, mr_texture_at(lights->texels, m->emission_texture, wa * a->uv[0] + wb * b->uv[0] + wc * c->uv[0],
-                                                            wa * a->uv[1] + wb * b->uv[1] + wc * c->uv[1]));
+        out->radiance =
+            v3_mul(out->radiance, mr_texture_at(lights->texels, m->emission_texture, wa * a->uv[0] + wb * b->uv[0] + wc * c->uv[0],
+                                                wa * a->uv[1] + wb * b->uv[1] + wc * c->uv[1]));
     return 1;
 }
 
@@ -124,8 +128,10 @@ static const mr_light *light_of_triangle(const mr_lights *lights, uint32_t trian
     uint32_t lo = 0, hi = lights->triangle_count;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (first[mid].index < triangle) lo = mid + 1;
-        else hi = mid;
+        if (first[mid].index < triangle)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo < lights->triangle_count && first[lo].index == triangle ? first + lo : NULL;
 }
@@ -148,14 +154,18 @@ float mr_light_hit_pdf(const mr_lights *lights, vec3 from, const mr_hit *hit, ve
     return cosine > 1e-6f ? light->probability * d2 / (cosine * light->area) : 0;
 }
 
-static float weight_against(float bsdf_pdf, float light_pdf) { return bsdf_pdf > 0 ? mr_mis_weight(bsdf_pdf, light_pdf) : 1.0f; }
+static float weight_against(float bsdf_pdf, float light_pdf)
+{
+    return bsdf_pdf > 0 ? mr_mis_weight(bsdf_pdf, light_pdf) : 1.0f;
+}
 
 vec3 mr_light_miss(const mr_lights *lights, vec3 direction, float bsdf_pdf)
 {
     const mr_pack *pack = lights->texels->pack;
     vec3 sum = v3_all(0);
     if (pack->environment) {
-        float light_pdf = bsdf_pdf > 0 ? pack->lights[pack->environment->light].probability * mr_environment_density(pack, direction) : 0;
+        float light_pdf =
+            bsdf_pdf > 0 ? pack->lights[pack->environment->light].probability * mr_environment_density(pack, direction) : 0;
         sum = v3_scale(mr_environment_radiance(lights->texels, direction), weight_against(bsdf_pdf, light_pdf));
     }
     for (uint32_t i = 0; i < lights->sun_count; i++) {

@@ -19,7 +19,8 @@ int mr_picture_check(const mr_picture *p, mr_error *err)
 {
     if (p->width < 1 || p->width > MR_MAX_SIDE || p->height < 1 || p->height > MR_MAX_SIDE)
         return mr_fail(err, MR_BAD_INPUT, "picture size %ux%u: expected 1 to %d pixels a side", p->width, p->height, MR_MAX_SIDE);
-    if (p->spp < 1 || p->spp > MR_MAX_SPP) return mr_fail(err, MR_BAD_INPUT, "%u samples a pixel: expected 1 to %d", p->spp, MR_MAX_SPP);
+    if (p->spp < 1 || p->spp > MR_MAX_SPP)
+        return mr_fail(err, MR_BAD_INPUT, "%u samples a pixel: expected 1 to %d", p->spp, MR_MAX_SPP);
     return MR_OK;
 }
 
@@ -27,10 +28,10 @@ int mr_tile_check(const mr_picture *p, const mr_tile *t, mr_error *err)
 {
     int status = mr_picture_check(p, err);
     if (status) return status;
-    if (t->width < 1 || t->width > MR_MAX_TILE || t->height < 1 || t->height > MR_MAX_TILE || t->x >= p->width || t->width > p->width - t->x ||
-        t->y >= p->height || t->height > p->height - t->y)
-        return mr_fail(err, MR_BAD_INPUT, "tile %u,%u %ux%u does not lie in the %ux%u picture or is larger than %d pixels a side", t->x, t->y, t->width,
-                       t->height, p->width, p->height, MR_MAX_TILE);
+    if (t->width < 1 || t->width > MR_MAX_TILE || t->height < 1 || t->height > MR_MAX_TILE || t->x >= p->width ||
+        t->width > p->width - t->x || t->y >= p->height || t->height > p->height - t->y)
+        return mr_fail(err, MR_BAD_INPUT, "tile %u,%u %ux%u does not lie in the %ux%u picture or is larger than %d pixels a side",
+                       t->x, t->y, t->width, t->height, p->width, p->height, MR_MAX_TILE);
     if (t->sample_count < 1 || t->first_sample >= p->spp || t->sample_count > p->spp - t->first_sample)
         return mr_fail(err, MR_BAD_INPUT, "tile samples %u + %u: the picture has %u", t->first_sample, t->sample_count, p->spp);
     return MR_OK;
@@ -74,14 +75,19 @@ static void flush(mr_integrator *in, const mr_tile *tile, uint32_t count, uint64
     }
 }
 
-static uint32_t min_u(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t min_u(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
 
 /* One block's pixels for one sample index: appended to the wave from n on; returns the new length. */
-static uint32_t add_block(mr_integrator *in, const mr_picture *picture, const mr_tile *tile, uint32_t bx, uint32_t by, uint32_t sample, uint32_t n)
+static uint32_t add_block(mr_integrator *in, const mr_picture *picture, const mr_tile *tile, uint32_t bx, uint32_t by,
+                          uint32_t sample, uint32_t n)
 {
     uint32_t x_end = min_u(bx + BLOCK, tile->x + tile->width), y_end = min_u(by + BLOCK, tile->y + tile->height);
     for (uint32_t y = by; y < y_end; y++)
-        for (uint32_t x = bx; x < x_end; x++) in->paths[n++] = (mr_path){ .pixel_key = mr_pixel_key(x, y, picture->seed), .sample = sample, .x = x, .y = y };
+        for (uint32_t x = bx; x < x_end; x++)
+            in->paths[n++] = (mr_path){.pixel_key = mr_pixel_key(x, y, picture->seed), .sample = sample, .x = x, .y = y};
     return n;
 }
 
@@ -92,10 +98,11 @@ static void use_picture(mr_renderer *r, const mr_picture *picture)
     r->picture = *picture;
 }
 
-int mr_render_tile(mr_renderer *r, const mr_picture *picture, const mr_tile *tile, uint64_t *sums, mr_ray_counts *counts, const volatile int *stop)
+int mr_render_tile(mr_renderer *r, const mr_picture *picture, const mr_tile *tile, uint64_t *sums, mr_ray_counts *counts,
+                   const volatile int *stop)
 {
     mr_integrator *in = &r->in;
-    mr_ray_counts own = { 0 };
+    mr_ray_counts own = {0};
     uint32_t n = 0;
     use_picture(r, picture);
     memset(sums, 0, sizeof *sums * 3 * tile->width * tile->height);

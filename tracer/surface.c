@@ -12,8 +12,8 @@
 
 /* What is known of the point before its material is. */
 typedef struct point {
-    vec3 ng, ns;          /* as the geometry has them */
-    vec3 dp_du, dp_dv;    /* for normal maps; zeros without texture coordinates */
+    vec3 ng, ns;       /* as the geometry has them */
+    vec3 dp_du, dp_dv; /* for normal maps; zeros without texture coordinates */
     float u, v;
     vec3 color;
 } point;
@@ -43,7 +43,8 @@ static vec3 blend(vec3 w, const float *a, const float *b, const float *c)
 
 static void texture_axes(point *q, const mr_vertex *const v[3], vec3 e1, vec3 e2)
 {
-    float u1 = v[1]->uv[0] - v[0]->uv[0], v1 = v[1]->uv[1] - v[0]->uv[1], u2 = v[2]->uv[0] - v[0]->uv[0], v2 = v[2]->uv[1] - v[0]->uv[1];
+    float u1 = v[1]->uv[0] - v[0]->uv[0], v1 = v[1]->uv[1] - v[0]->uv[1], u2 = v[2]->uv[0] - v[0]->uv[0],
+          v2 = v[2]->uv[1] - v[0]->uv[1];
     float det = u1 * v2 - u2 * v1;
     if (fabsf(det) > 1e-20f) {
         q->dp_du = v3_scale(v3_sub(v3_scale(e1, v2), v3_scale(e2, v1)), 1.0f / det);
@@ -51,11 +52,12 @@ static void texture_axes(point *q, const mr_vertex *const v[3], vec3 e1, vec3 e2
     }
 }
 
-static vec3 triangle_point(const mr_texels *texels, const mr_instance *in, const mr_material *m, const mr_hit *hit, vec3 o, vec3 d, point *q)
+static vec3 triangle_point(const mr_texels *texels, const mr_instance *in, const mr_material *m, const mr_hit *hit, vec3 o, vec3 d,
+                           point *q)
 {
     const mr_pack *pack = texels->pack;
     const mr_triangle *t = &pack->triangles[hit->triangle];
-    const mr_vertex *v[3] = { &pack->vertices[t->v[0]], &pack->vertices[t->v[1]], &pack->vertices[t->v[2]] };
+    const mr_vertex *v[3] = {&pack->vertices[t->v[0]], &pack->vertices[t->v[1]], &pack->vertices[t->v[2]]};
     vec3 a = v3_of(v[0]->p), e1 = v3_sub(v3_of(v[1]->p), a), e2 = v3_sub(v3_of(v[2]->p), a);
     vec3 w = barycentrics(o, d, a, v3_of(v[1]->p), v3_of(v[2]->p));
     vec3 p = blend(w, v[0]->p, v[1]->p, v[2]->p), ns = blend(w, v[0]->n, v[1]->n, v[2]->n);
@@ -148,7 +150,7 @@ void mr_surface_at(const mr_texels *texels, const mr_ray *ray, const mr_hit *hit
         o = m34_point(in->to_object, o);
         d = m34_vector(in->to_object, d);
     }
-    point q = { .color = { 1, 1, 1 } };
+    point q = {.color = {1, 1, 1}};
     out->material = mr_hit_material(pack, hit);
     const mr_material *m = &pack->materials[out->material];
     out->p = hit->triangle == MR_SPHERE ? sphere_point(in, m, hit, o, d, &q) : triangle_point(texels, in, m, hit, o, d, &q);
@@ -159,7 +161,9 @@ void mr_surface_at(const mr_texels *texels, const mr_ray *ray, const mr_hit *hit
     face_ray(out, &q, wo);
     lobes_at(texels, m, in, &q, &out->lobes);
     out->emission = out->front ? v3_of(m->emission) : v3_all(0);
-    if (out->front && m->emission_texture != MR_NONE) out->emission = v3_mul(out->emission, mr_texture_at(texels, m->emission_texture, q.u, q.v));
-    float reach = max_f(max_f(fabsf(out->p.x), fabsf(out->p.y)), max_f(fabsf(out->p.z), hit->t * v3_length(v3_of(ray->dir)) * 0.25f));
+    if (out->front && m->emission_texture != MR_NONE)
+        out->emission = v3_mul(out->emission, mr_texture_at(texels, m->emission_texture, q.u, q.v));
+    float reach =
+        max_f(max_f(fabsf(out->p.x), fabsf(out->p.y)), max_f(fabsf(out->p.z), hit->t * v3_length(v3_of(ray->dir)) * 0.25f));
     out->offset = reach * OFFSET_SHARE + OFFSET_LEAST;
 }

@@ -2,7 +2,10 @@
 
 #include "tracer/mathf.h"
 
-static float srgb_decode(float x) { return x <= 0.04045f ? x / 12.92f : mr_pow((x + 0.055f) / 1.055f, 2.4f); }
+static float srgb_decode(float x)
+{
+    return x <= 0.04045f ? x / 12.92f : mr_pow((x + 0.055f) / 1.055f, 2.4f);
+}
 
 void mr_texels_init(mr_texels *texels, const mr_pack *pack)
 {
@@ -32,7 +35,10 @@ static uint32_t wrap(int64_t i, uint32_t n, int repeat)
     return (uint32_t)(m < 0 ? m + (int64_t)n : m);
 }
 
-static float sane(float x) { return fabsf(x) < 1e4f ? x : 0.0f; } /* times a side stays far below 2^31 */
+static float sane(float x)
+{
+    return fabsf(x) < 1e4f ? x : 0.0f;
+} /* times a side stays far below 2^31 */
 
 /* Bilinear at (x, y) in texels, centres at halves. */
 static vec3 bilinear(const mr_texels *texels, const mr_texture *t, float x, float y, int repeat_x, int repeat_y)
@@ -61,8 +67,14 @@ static vec3 rotate_back(const float m[9], vec3 d)
 }
 
 /* Column in [0, 1] of a direction in the map's frame; row as the polar angle from straight up, in [0, 1]. */
-static float column_of(vec3 d) { return 0.5f + mr_atan2(d.x, -d.z) * (0.5f * MR_INV_PI); }
-static float row_of(vec3 d) { return mr_atan2(sqrtf(d.x * d.x + d.z * d.z), d.y) * MR_INV_PI; }
+static float column_of(vec3 d)
+{
+    return 0.5f + mr_atan2(d.x, -d.z) * (0.5f * MR_INV_PI);
+}
+static float row_of(vec3 d)
+{
+    return mr_atan2(sqrtf(d.x * d.x + d.z * d.z), d.y) * MR_INV_PI;
+}
 
 vec3 mr_environment_radiance(const mr_texels *texels, vec3 direction)
 {
@@ -80,8 +92,10 @@ static uint32_t pick(const float *cdf, uint32_t n, float u, float *inside)
     uint32_t lo = 0, hi = n;
     while (hi - lo > 1) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (cdf[mid] <= u) lo = mid;
-        else hi = mid;
+        if (cdf[mid] <= u)
+            lo = mid;
+        else
+            hi = mid;
     }
     float width = cdf[lo + 1] - cdf[lo];
     *inside = width > 0 ? clamp_f((u - cdf[lo]) / width, 0.0f, 0.99999994f) : 0.5f;
@@ -109,7 +123,8 @@ vec3 mr_environment_sample(const mr_pack *pack, mr_sample2 s, float *density)
     uint32_t row = pick(pack->env_table, t->height, s.v, &in_row);
     const float *columns = pack->env_table + (t->height + 1) + (size_t)row * (t->width + 1);
     uint32_t column = pick(columns, t->width, s.u, &in_column);
-    float up = lerp_f(row_cosine(row, t->height), row_cosine(row + 1, t->height), in_row); /* uniform in the cosine: in solid angle */
+    float up =
+        lerp_f(row_cosine(row, t->height), row_cosine(row + 1, t->height), in_row); /* uniform in the cosine: in solid angle */
     float side = sqrtf(max_f(0.0f, 1.0f - up * up));
     mr_sincos_turns(((float)column + in_column) / (float)t->width - 0.5f, &sine, &cosine);
     *density = densities(pack, t)[(size_t)row * t->width + column];

@@ -1,9 +1,8 @@
 /* From linear radiance to sRGB bytes: exposure, tone curve, encoding, a fixed rounding.
  *
- * filmic  H. Uchimura 2017, "HDR theory and practice" (the Gran Turismo curve): a straight middle, so that paint keeps its saturation,
- *         between a toe and a shoulder; applied to each channel, after the brightest colours have been drawn a little towards white, as film does.
- * aces    S. Hill's fit of the ACES reference rendering and output transforms (2016).
- * linear  clipped. */
+ * filmic  H. Uchimura 2017, "HDR theory and practice" (the Gran Turismo curve): a straight middle, so that paint keeps its
+ * saturation, between a toe and a shoulder; applied to each channel, after the brightest colours have been drawn a little towards
+ * white, as film does. aces    S. Hill's fit of the ACES reference rendering and output transforms (2016). linear  clipped. */
 #include "tracer/film.h"
 #include "tracer/mathf.h"
 #include "tracer/vec.h"
@@ -20,7 +19,8 @@ static float filmic(float x)
     const float m = 0.22f, length = 0.4f, contrast = 1.0f, black = 1.33f, peak = 1.0f;
     float l0 = (peak - m) * length / contrast, s0 = m + l0, s1 = m + contrast * l0;
     float c2 = contrast * peak / (peak - s1), w0 = 1.0f - smooth(0.0f, m, x), w2 = x < m + l0 ? 0.0f : 1.0f, w1 = 1.0f - w0 - w2;
-    float toe = m * mr_pow(x / m, black), straight = m + contrast * (x - m), shoulder = peak - (peak - s1) * mr_exp(-c2 * (x - s0) / peak);
+    float toe = m * mr_pow(x / m, black), straight = m + contrast * (x - m),
+          shoulder = peak - (peak - s1) * mr_exp(-c2 * (x - s0) / peak);
     return toe * w0 + straight * w1 + shoulder * w2;
 }
 
@@ -31,7 +31,10 @@ static vec3 filmic_color(vec3 c)
     return v3(filmic(c.x), filmic(c.y), filmic(c.z));
 }
 
-static float aces_curve(float v) { return (v * (v + 0.0245786f) - 0.000090537f) / (v * (0.983729f * v + 0.4329510f) + 0.238081f); }
+static float aces_curve(float v)
+{
+    return (v * (v + 0.0245786f) - 0.000090537f) / (v * (0.983729f * v + 0.4329510f) + 0.238081f);
+}
 
 static vec3 aces_color(vec3 c)
 {
@@ -53,8 +56,10 @@ void mr_tone_map(const mr_settings *settings, const float *rgb, uint64_t pixels,
 {
     for (uint64_t i = 0; i < pixels; i++) {
         vec3 c = v3_scale(v3_of(rgb + 3 * i), settings->exposure);
-        if (settings->tone_map == MR_TONE_FILMIC) c = filmic_color(c);
-        else if (settings->tone_map == MR_TONE_ACES) c = aces_color(c);
+        if (settings->tone_map == MR_TONE_FILMIC)
+            c = filmic_color(c);
+        else if (settings->tone_map == MR_TONE_ACES)
+            c = aces_color(c);
         rgb8[3 * i] = encode(c.x);
         rgb8[3 * i + 1] = encode(c.y);
         rgb8[3 * i + 2] = encode(c.z);
