@@ -70,7 +70,7 @@ static int trace_pieces(local *l, mr_renderer *renderer, uint64_t *sums, mr_erro
     while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->count) {
         mr_tile tile = co_plan_unit(&l->plan, (uint32_t)i);
         mr_ray_counts counts = {0, 0};
-        if (*l->stop) return mr_fail(err, MR_INTERRUPTED, "interrupted");
+        if (__atomic_load_n(l->stop, __ATOMIC_RELAXED)) return mr_fail(err, MR_INTERRUPTED, "interrupted");
         int status = mr_render_tile(renderer, &l->picture, &tile, sums, &counts, l->stop);
         if (status != MR_OK) return mr_fail(err, status, "a tile could not be rendered");
         commit(l, &tile, sums, &counts);

@@ -112,7 +112,7 @@ int mr_render_tile(mr_renderer *r, const mr_picture *picture, const mr_tile *til
                 if (n + BLOCK * BLOCK > MR_WAVE) {
                     flush(in, tile, n, sums, &own);
                     n = 0;
-                    if (stop && *stop) return MR_INTERRUPTED;
+                    if (stop && __atomic_load_n(stop, __ATOMIC_RELAXED)) return MR_INTERRUPTED;
                 }
                 n = add_block(in, picture, tile, bx, by, s, n);
             }

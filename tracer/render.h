@@ -45,7 +45,7 @@ void mr_renderer_free(mr_renderer *renderer);
 
 /* Renders a tile (checked by the caller with mr_tile_check). sums: out, height x width x 3 (R, G, B), row-major, fixed point as
  * tracer/film.h says; every sample of the range added, divided by nothing. counts is added to; may be NULL.
- * stop: looked at now and then; once it is not 0 the call gives up and returns MR_INTERRUPTED (sums are then worthless); may be NULL. */
+ * stop: read (atomically) now and then; once it is not 0 the call gives up and returns MR_INTERRUPTED (sums are then worthless); may be NULL. */
 int mr_render_tile(mr_renderer *renderer, const mr_picture *picture, const mr_tile *tile, uint64_t *sums, mr_ray_counts *counts,
                    const volatile int *stop);
 
