@@ -59,7 +59,21 @@ static int prepare(const mr_pack *pack, mr_picture *picture, progress *bar, mr_e
     return status;
 }
 
-static int render_local(const char *scene, const mr_kernel *kernel, mr_error *err)
+static void show_progress(void *user, const co_job_status *status)
+{
+    progress_update(user, status);
+}
+
+static int trace(const mr_pack *pack, const mr_picture *picture, const mr_kernel *kernel, progress *bar, mr_film *film,
+                 co_job_status *done, mr_error *err)
+{
+    const co_client_config config = {.endpoint = cluster, .progress = show_progress, .user = bar, .stop = &signals_stop};
+    if (cluster) return co_client_render(&config, pack, picture, asked.tile, film, done, err);
+    return local_render(pack, picture, asked.tile, threads ? threads : wk_cpu_count(), kernel, &signals_stop, bar, film, done, err);
+}
+
+/* By this process alone, or by a running coordinator. */
+static int render_simply(const char *scene, const mr_kernel *kernel, mr_error *err)
 {
     mr_pack pack = {.base = NULL};
     mr_film film;
@@ -70,8 +84,7 @@ static int render_local(const char *scene, const mr_kernel *kernel, mr_error *er
     if (status != MR_OK) return status;
     status = prepare(&pack, &picture, &bar, err);
     if (status == MR_OK) {
-        status = local_render(&pack, &picture, asked.tile, threads ? threads : wk_cpu_count(), kernel, &signals_stop, &bar, &film,
-                              &done, err);
+        status = trace(&pack, &picture, kernel, &bar, &film, &done, err);
         progress_end(&bar);
         if (status == MR_OK) {
             status = finish(&pack, &film, &done, err);
@@ -105,34 +118,6 @@ static int render_embedded(const char *scene, mr_error *err)
     return status;
 }
 
-static void show_progress(void *user, const co_job_status *status)
-{
-    progress_update(user, status);
-}
-
-static int render_remote(const char *scene, mr_error *err)
-{
-    mr_pack pack = {.base = NULL};
-    mr_film film;
-    mr_picture picture;
-    co_job_status done;
-    progress bar;
-    const co_client_config config = {.endpoint = cluster, .progress = show_progress, .user = &bar, .stop = &signals_stop};
-    int status = cli_load_scene(&pack, scene, err);
-    if (status != MR_OK) return status;
-    status = prepare(&pack, &picture, &bar, err);
-    if (status == MR_OK) {
-        status = co_client_render(&config, &pack, &picture, asked.tile, &film, &done, err);
-        progress_end(&bar);
-        if (status == MR_OK) {
-            status = finish(&pack, &film, &done, err);
-            mr_film_free(&film);
-        }
-    }
-    mr_pack_close(&pack);
-    return status;
-}
-
 static int run_render(const arg_result *args, mr_error *err)
 {
     const mr_kernel *kernel = NULL;
@@ -140,8 +125,7 @@ static int run_render(const arg_result *args, mr_error *err)
     const char *scene = args->positional[0];
     int status = check(scene, &kernel, err);
     if (status != MR_OK) return status;
-    if (cluster) return render_remote(scene, err);
-    return workers == 0 ? render_local(scene, kernel, err) : render_embedded(scene, err);
+    return cluster || workers == 0 ? render_simply(scene, kernel, err) : render_embedded(scene, err);
 }
 
 const cli_command render_command = {
