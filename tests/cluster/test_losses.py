@@ -90,10 +90,10 @@ def test_workers_find_a_restarted_coordinator(cluster, mobyray, reference, corne
     first.signal(signal.SIGKILL)
     first.process.wait()
     assert not (mobyray.folder / "out.png").exists()
-    cluster.coordinator(cornell, *SMALL, "-o", "out.png", "--exit-when-done").wait()
-    for worker in workers:
-        worker.wait()
+    waiting.log_has(cluster.coordinator(cornell, *SMALL, "-o", "out.png"), "the picture is in")
     same(mobyray, reference, cornell, SMALL)
+    for worker in workers:  # also the one that came after the last tile
+        waiting.log_has(worker, r"(?s)joined as worker.*joined as worker")
 
 
 def test_a_running_coordinator_takes_jobs(cluster, mobyray, reference, scenes):
