@@ -173,12 +173,6 @@ const mr_film *co_server_film(const co_server *s, uint64_t job)
     return j ? &j->film : NULL;
 }
 
-const mr_pack *co_server_pack(const co_server *s, uint64_t job)
-{
-    const server_job *j = co_server_find(s, job);
-    return j ? j->pack : NULL;
-}
-
 uint64_t co_server_next_job(const co_server *s, uint64_t after) { return co_scheduler_next_job(s->scheduler, after); }
 uint32_t co_server_worker_count(const co_server *s) { return co_scheduler_workers(s->scheduler); }
 

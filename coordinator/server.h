@@ -50,7 +50,6 @@ int co_server_step(co_server *server, int timeout_ms, mr_error *err);
 
 int co_server_status(const co_server *server, uint64_t job, co_job_status *out); /* MR_FAILED: no such job */
 const mr_film *co_server_film(const co_server *server, uint64_t job);            /* NULL: no such job; complete once CO_JOB_DONE */
-const mr_pack *co_server_pack(const co_server *server, uint64_t job);
 uint64_t co_server_next_job(const co_server *server, uint64_t after); /* ids in order; 0: no more */
 uint32_t co_server_worker_count(const co_server *server);
 

@@ -36,14 +36,11 @@ void mr_film_add(mr_film *film, const mr_tile *tile, const uint64_t *sums)
     }
 }
 
-void mr_film_linear(const mr_film *film, uint32_t samples, const uint32_t *samples_of, float *rgb)
+void mr_film_linear(const mr_film *film, uint32_t samples, float *rgb)
 {
-    size_t pixels = (size_t)film->width * film->height;
-    for (size_t i = 0; i < pixels; i++) {
-        uint32_t n = samples_of ? samples_of[i] : samples;
-        double scale = n ? 1.0 / ((double)n * (double)MR_FILM_ONE) : 0.0;
-        for (size_t c = 0; c < 3; c++) rgb[3 * i + c] = (float)((double)film->sums[3 * i + c] * scale);
-    }
+    size_t values = (size_t)film->width * film->height * 3;
+    double scale = 1.0 / ((double)samples * (double)MR_FILM_ONE);
+    for (size_t i = 0; i < values; i++) rgb[i] = (float)((double)film->sums[i] * scale);
 }
 
 void mr_film_hash(const mr_film *film, uint8_t hash[MR_HASH_BYTES])

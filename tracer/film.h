@@ -29,9 +29,9 @@ void mr_film_free(mr_film *film);
 /* Adds a tile's sums (3 x tile->width x tile->height). The tile must lie in the film. */
 void mr_film_add(mr_film *film, const mr_tile *tile, const uint64_t *sums);
 
-/* Mean linear radiance of all pixels: rgb receives width x height x 3 floats. samples: how many each pixel has (film->spp when complete);
- * pixels of a film in progress have their own counts: samples_of, one a pixel, may be given instead (NULL: all have `samples`). */
-void mr_film_linear(const mr_film *film, uint32_t samples, const uint32_t *samples_of, float *rgb);
+/* Mean linear radiance of all pixels: rgb receives width x height x 3 floats. samples (> 0): how many each pixel has, film->spp when
+ * it is complete. */
+void mr_film_linear(const mr_film *film, uint32_t samples, float *rgb);
 
 /* Exposure, tone curve and sRGB encoding: 8 bits a channel with a fixed rounding. rgb: pixels x 3 linear floats. */
 void mr_tone_map(const mr_settings *settings, const float *rgb, uint64_t pixels, uint8_t *rgb8);

@@ -81,7 +81,7 @@ int mr_film_save(const mr_film *film, const mr_settings *settings, const char *p
     char *temporary = malloc(length);
     if (rgb && temporary) {
         (void)snprintf(temporary, length, "%s.%ld.part", path, (long)getpid());
-        mr_film_linear(film, film->spp, NULL, rgb);
+        mr_film_linear(film, film->spp, rgb);
         status = save_as(path, temporary, format_of(path), rgb, film, settings, err);
     } else {
         status = mr_fail(err, MR_FAILED, "no memory to save a picture of %ux%u pixels", film->width, film->height);

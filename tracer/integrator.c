@@ -6,7 +6,7 @@
 #include "tracer/shapes.h"
 #include "tracer/surface.h"
 
-/* Pairs of random dimensions: the camera's, then DIMENSIONS_A_BOUNCE for each bounce. */
+/* Pairs of random dimensions: the camera's, then PAIRS_A_BOUNCE for each bounce. */
 enum { PAIR_FILTER, PAIR_LENS, PAIR_BOUNCES };
 enum { PAIR_CHOICE /* light, roulette */, PAIR_LIGHT, PAIR_LOBE, PAIR_DIRECTION, PAIRS_A_BOUNCE };
 

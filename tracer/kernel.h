@@ -33,8 +33,7 @@ typedef struct mr_kernel {
     void (*occluded)(const void *bvh, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch);
 } mr_kernel;
 
-/* The kernel of that name, or with NULL the one that MOBYRAY_KERNEL names is NOT read here (the command line does): the best this
- * machine has. MR_USAGE for an unknown name or one that the machine lacks; the message lists those it has. */
+/* The kernel of that name, or with NULL the best that this machine has; the environment is the command line's to read. MR_USAGE for an unknown name or one that the machine lacks; the message lists those it has. */
 int mr_kernel_pick(const mr_kernel **out, const char *name, mr_error *err);
 
 /* The i-th kernel that this machine can run (scalar first, best last), or NULL past the end. For tests and benchmarks. */

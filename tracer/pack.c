@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -232,7 +231,6 @@ int mr_pack_save(const mr_pack *pack, const char *path, mr_error *err)
 
 void mr_pack_close(mr_pack *pack)
 {
-    if (pack->owned && pack->mapped_bytes) (void)munmap(pack->owned, pack->mapped_bytes);
-    else free(pack->owned);
+    free(pack->owned);
     *pack = (mr_pack){0};
 }

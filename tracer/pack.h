@@ -68,7 +68,7 @@ enum mr_filter { MR_FILTER_BOX, MR_FILTER_TENT, MR_FILTER_GAUSSIAN, MR_FILTER_BL
 /* Camera, film and integrator. The camera looks from position along -w; u is to the right, v up, all of unit length. */
 typedef struct mr_settings {
     float position[3], u[3], v[3], w[3];
-    float fov_x_rad;        /* horizontal field of view at the scene's own aspect ratio; see fit */
+    float fov_x_rad;        /* horizontal field of view at width : height; tracer/camera.h says what other shapes see */
     float lens_radius;      /* metres; 0 is a pinhole */
     float focus_distance;   /* metres from the lens to the plane of focus, along -w */
     uint32_t width, height; /* default picture size, pixels */
@@ -203,7 +203,6 @@ typedef struct mr_pack {
     size_t bvh_bytes;
     uint32_t triangle_count, vertex_count, instance_count, material_count, texture_count, light_count;
     void *owned; /* what mr_pack_close must free, or NULL */
-    size_t mapped_bytes; /* not 0: owned is a mapping of this many bytes */
 } mr_pack;
 
 /* Checks a blob in O(n) and fills the views. Nothing of it is trusted before: header, hash, section bounds, every index,
