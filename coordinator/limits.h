@@ -8,6 +8,7 @@ enum {
     CO_UNIT_PATHS_LEAST = 4096,/* below this a wavefront is too short to be traced well */
     CO_UNITS_LEAST = 64,       /* of a picture, while that leaves CO_UNIT_PATHS_LEAST: 2 to 8 workers end together */
     CO_UNITS_MOST = 1 << 21,   /* about 130 MB of our memory */
+    CO_FIRST_PASS = 16,        /* its share of the samples is one in so many: dear enough to tell costs apart, cheap to be wrong about */
     CO_TILE_LEAST = 32,        /* pixels a side, when chosen: smaller ones repeat too much of the message around them */
     CO_TILE_MOST = 256         /* pixels a side, when chosen: larger ones make results of megabytes */
 };

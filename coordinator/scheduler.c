@@ -106,10 +106,11 @@ int co_scheduler_tile(const co_scheduler *s, uint64_t id, uint32_t ui, mr_tile *
     return 1;
 }
 
-int co_scheduler_wants(const co_scheduler *s, uint64_t id, uint32_t ui)
+uint16_t co_scheduler_wants(const co_scheduler *s, uint64_t id, uint32_t ui)
 {
     const job *j = co_ledger_job(s, id);
-    return j && !ended(j) && ui < j->count && j->units[ui].state != DONE;
+    if (!j || ended(j) || ui >= j->count || j->units[ui].state == DONE) return 0;
+    return co_bands_all(co_plan_unit(&j->plan, ui).height);
 }
 
 /* ---- workers ---- */
@@ -250,7 +251,16 @@ static void commit(co_scheduler *s, job *j, uint32_t ui, const co_result *r, uin
     co_ledger_end_if_over(s, j, now_us);
 }
 
-int co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *r)
+uint16_t co_scheduler_restore(co_scheduler *s, uint64_t now_us, uint64_t id, uint32_t ui, uint16_t bands)
+{
+    const co_result r = { .bands = bands };
+    uint16_t wanted = co_scheduler_wants(s, id, ui);
+    if (wanted & ~bands) return 0;
+    commit(s, co_ledger_job(s, id), ui, &r, now_us);
+    return wanted;
+}
+
+uint16_t co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *r)
 {
     uint32_t wi = sender(s, now_us, peer), li = co_ledger_lease(s, r->lease);
     if (wi == NONE) return 0;
@@ -261,7 +271,8 @@ int co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const c
         unit *u = &j->units[r->unit];
         if (u->state == LEASED && u->lease[0] == NONE) u->state = OPEN; /* for a moment: committed below */
     }
-    int wanted = co_scheduler_wants(s, r->job, r->unit);
+    uint16_t wanted = co_scheduler_wants(s, r->job, r->unit);
+    if (wanted & ~r->bands) wanted = 0;
     if (wanted) commit(s, co_ledger_job(s, r->job), r->unit, r, now_us);
     co_dispatch(s, now_us);
     return wanted;

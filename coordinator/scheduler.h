@@ -44,6 +44,7 @@ typedef struct co_action {
 typedef struct co_result {
     uint64_t job, lease;
     uint32_t unit;
+    uint16_t bands;    /* of the unit that it holds: see coordinator/plan.h */
     uint64_t rays, micros, bytes;
 } co_result;
 
@@ -63,16 +64,18 @@ uint64_t co_scheduler_next_job(const co_scheduler *s, uint64_t after);
 int64_t co_scheduler_missing(const co_scheduler *s, uint64_t job, uint32_t from);
 /* 1 and the unit's tile, or 0: no such job or unit. */
 int co_scheduler_tile(const co_scheduler *s, uint64_t job, uint32_t unit, mr_tile *tile);
-/* Whether a result of this unit would be taken now. */
-int co_scheduler_wants(const co_scheduler *s, uint64_t job, uint32_t unit);
+/* The bands of this unit that a result could still bring; 0: none. */
+uint16_t co_scheduler_wants(const co_scheduler *s, uint64_t job, uint32_t unit);
+/* Bands that are in already: what a journal holds of a job just submitted. Returns those that were not known to be in. */
+uint16_t co_scheduler_restore(co_scheduler *s, uint64_t now_us, uint64_t job, uint32_t unit, uint16_t bands);
 
 /* Workers. Every event of a peer that is no worker (but hello) makes an action CO_ACT_SAY_HELLO and changes nothing else. */
 int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads); /* -1: no room */
 /* A sign of life. rtt_us: the worker's round trip, 0: not told. held: units that it says it has, UINT32_MAX: not told; one that has had none for a
  * whole lease has lost those it was given, and they go back to the queue. */
 void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_t rtt_us, uint32_t held);
-/* 1: commit it (the caller has checked the bytes before), 0: a late or double one, or of no one's. */
-int co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *result);
+/* The bands to commit (the caller has checked the bytes before): those of the result that were not in yet. 0: a late or double one, or no one's. */
+uint16_t co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *result);
 void co_scheduler_failed(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t lease);   /* the worker could not trace it */
 void co_scheduler_returned(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t lease); /* the worker has not begun it and will not */
 void co_scheduler_drain(co_scheduler *s, uint64_t now_us, uint32_t peer);

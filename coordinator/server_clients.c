@@ -88,6 +88,7 @@ static void accept_job(co_server *s, uint64_t now_us, uint32_t peer, const wire_
     j->from_client = 1;
     j->detached = (submit->flags & WIRE_SUBMIT_DETACHED) != 0;
     j->heard_us = now_us;
+    memcpy(j->name, submit->name, sizeof j->name);
     memcpy(j->token, submit->token, sizeof j->token);
     co_server_log(s, "job %llu from a client: %ux%u pixels, %u samples each, scene \"%s\"", (unsigned long long)j->id, picture.width,
                   picture.height, picture.spp, pack->settings->name);
@@ -182,7 +183,9 @@ static void status(co_server *s, uint64_t now_us, uint32_t peer)
     m.status = (wire_job_status){ .job = st.id, .state = (uint32_t)st.state, .tiles = st.tiles, .tiles_done = st.tiles_done,
                                   .tiles_redone = st.tiles_redone, .samples_done = st.samples_done, .rays = st.rays,
                                   .result_bytes = st.result_bytes, .workers = st.workers, .workers_seen = st.workers_seen,
-                                  .threads = st.threads, .micros = (uint64_t)(st.seconds * 1e6), .busy_micros = (uint64_t)(st.busy_seconds * 1e6) };
+                                  .threads = st.threads, .micros = (uint64_t)(st.seconds * 1e6), .busy_micros = (uint64_t)(st.busy_seconds * 1e6),
+                                  .picture = { j->picture.width, j->picture.height, j->picture.spp, j->picture.seed } };
+    (void)snprintf(m.status.name, sizeof m.status.name, "%s", j->name);
     if (st.state == CO_JOB_FAILED) co_server_missing(s, j->id, m.status.text, sizeof m.status.text, 8);
     (void)co_router_send(s->router, peer, &m, NULL, 0);
 }

@@ -31,6 +31,7 @@ typedef struct server_job {
     mr_picture picture;
     mr_film film;
     int from_client, detached;
+    char name[WIRE_MAX_NAME]; /* as its client says */
     uint8_t token[WIRE_TOKEN_BYTES];
     uint64_t heard_us;   /* of its client */
 } server_job;

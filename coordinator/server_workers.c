@@ -61,6 +61,19 @@ static void refuse_result(co_server *s, uint64_t now_us, uint32_t peer)
     co_scheduler_failed(s->scheduler, now_us, peer, s->in.result.lease);
 }
 
+/* Adds the rows of `bands` to the film. tile: the unit's; sums: those of the rows from r->y on. */
+static void add_bands(mr_film *film, const mr_tile *tile, const wire_result *r, uint16_t bands, const uint64_t *sums)
+{
+    for (uint16_t left = bands; left;) {
+        mr_tile part = *tile;
+        uint16_t run = co_bands_run(left);
+        co_bands_span(tile->height, run, &part.y, &part.height);
+        part.y += tile->y;
+        mr_film_add(film, &part, sums + (size_t)3 * tile->width * (part.y - r->y));
+        left = (uint16_t)(left & ~run);
+    }
+}
+
 static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)
 {
     const wire_result *r = &s->in.result;
@@ -68,18 +81,19 @@ static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_by
     server_job *j = r->epoch == s->epoch ? co_server_find(s, r->job) : NULL;
     mr_tile tile;
     int known = co_scheduler_worker_number(s->scheduler, peer) && j && co_scheduler_tile(s->scheduler, r->job, r->unit, &tile);
-    if (!known || !co_scheduler_wants(s->scheduler, r->job, r->unit)) {
+    event.bands = known && r->y >= tile.y ? co_bands_of_rows(tile.height, r->y - tile.y, r->height) : 0;
+    if (!(event.bands & co_scheduler_wants(s->scheduler, r->job, r->unit))) {
         if (r->epoch != s->epoch) event.job = 0;
         (void)co_scheduler_result(s->scheduler, now_us, peer, &event); /* changes nothing but what is known of the worker */
         return;
     }
-    size_t count = (size_t)3 * tile.width * tile.height;
+    size_t count = (size_t)3 * tile.width * r->height;
     uint64_t *sums = co_server_sums(s, count);
     if (!sums || wire_sums_decode(s->packer, s->in.payload, s->in.payload_bytes, sums, count)) {
         refuse_result(s, now_us, peer);
         return;
     }
-    if (co_scheduler_result(s->scheduler, now_us, peer, &event)) mr_film_add(&j->film, &tile, sums);
+    add_bands(&j->film, &tile, r, co_scheduler_result(s->scheduler, now_us, peer, &event), sums);
 }
 
 static void tile_failed(co_server *s, uint64_t now_us, uint32_t peer)

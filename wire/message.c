@@ -97,6 +97,8 @@ static void result(wire_cursor *c, message *m)
     wire_u64(c, &m->result.paths);
     wire_u64(c, &m->result.rays);
     wire_u64(c, &m->result.micros);
+    wire_u32_in(c, &m->result.y, 0, WIRE_MAX_SIDE - 1);
+    wire_u32_in(c, &m->result.height, 1, WIRE_MAX_SIDE);
 }
 
 static void tile_failed(wire_cursor *c, message *m)
@@ -134,8 +136,10 @@ static void submit(wire_cursor *c, message *m)
     pack_size(c, &m->submit.pack_bytes);
     picture(c, &m->submit.picture);
     wire_u32(c, &m->submit.tile);
-    wire_u32(c, &m->submit.priority);
+    wire_u32_in(c, &m->submit.priority, 0, WIRE_MAX_PRIORITY);
     wire_u32(c, &m->submit.flags);
+    wire_u32_in(c, &m->submit.verify, 0, 100);
+    wire_text(c, m->submit.name, sizeof m->submit.name);
 }
 
 static void job_status(wire_cursor *c, message *m)
@@ -150,6 +154,11 @@ static void job_status(wire_cursor *c, message *m)
     wire_u32(c, &s->threads);
     wire_u64(c, &s->micros);
     wire_u64(c, &s->busy_micros);
+    picture(c, &s->picture);
+    wire_u32(c, &s->priority);
+    wire_u32(c, &s->evicted);
+    wire_u64(c, &s->verified);
+    wire_text(c, s->name, sizeof s->name);
     wire_text(c, s->text, sizeof s->text);
 }
 
@@ -191,6 +200,7 @@ static const struct {
     [WIRE_FILM_ROWS] = { "FILM_ROWS", rows, WIRE_MAX_FRAME },
     [WIRE_CANCEL] = { "CANCEL", job, 0 },
     [WIRE_RELEASE] = { "RELEASE", job, 0 },
+    [WIRE_NEXT_JOB] = { "NEXT_JOB", job, 0 },
 };
 
 static int known(unsigned type) { return type < WIRE_TYPE_END && layout[type].walk; }

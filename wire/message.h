@@ -38,6 +38,7 @@ enum wire_type {
     WIRE_FILM_ROWS = 23,   /* coordinator. Payload */
     WIRE_CANCEL = 24,      /* client: stop job N */
     WIRE_RELEASE = 25,     /* client: I have all I want of job N */
+    WIRE_NEXT_JOB = 26,    /* client: which job has the least number greater than N? JOB_STATUS, or ERROR NO_JOB */
     WIRE_TYPE_END
 };
 
@@ -101,7 +102,7 @@ typedef struct wire_leases { /* REVOKE, RETURN */
     uint64_t lease[WIRE_MAX_LIST];
 } wire_leases;
 
-typedef struct wire_job { /* FORGET, ACCEPTED, STATUS, CANCEL, RELEASE */
+typedef struct wire_job { /* FORGET, ACCEPTED, STATUS, CANCEL, RELEASE, NEXT_JOB */
     uint64_t job;
 } wire_job;
 
@@ -110,6 +111,7 @@ typedef struct wire_result { /* payload: wire/sums.h, width x height x 3 values 
     uint32_t unit;
     uint64_t paths, rays;
     uint64_t micros; /* spent on tracing it */
+    uint32_t y, height; /* the rows traced, as the assignment said: a unit may be given out in parts */
 } wire_result;
 
 typedef struct wire_tile_failed {
@@ -140,8 +142,10 @@ typedef struct wire_submit {
     uint64_t pack_bytes;
     wire_picture picture;
     uint32_t tile;     /* side in pixels, 0: the coordinator chooses */
-    uint32_t priority; /* 0; for later */
+    uint32_t priority; /* 0 .. WIRE_MAX_PRIORITY: greater is sooner */
     uint32_t flags;    /* WIRE_SUBMIT_... */
+    uint32_t verify;   /* per cent of the tiles to be done twice and compared, 0 .. 100 */
+    char name[WIRE_MAX_NAME]; /* for people, and for the file of a detached job's picture; may be empty */
 } wire_submit;
 
 typedef struct wire_job_status {
@@ -150,7 +154,11 @@ typedef struct wire_job_status {
     uint64_t tiles, tiles_done, tiles_redone, samples_done, rays, result_bytes;
     uint32_t workers, workers_seen, threads;
     uint64_t micros, busy_micros;
-    char text[WIRE_MAX_TEXT]; /* of a job that failed: the missing tiles */
+    wire_picture picture;
+    uint32_t priority, evicted; /* evicted: workers that returned wrong tiles */
+    uint64_t verified;          /* tiles done twice that agreed */
+    char name[WIRE_MAX_NAME];
+    char text[WIRE_MAX_TEXT]; /* of a job that failed: the missing tiles; of a detached one that is done: its picture's file */
 } wire_job_status;
 
 typedef struct wire_rows { /* NEED_FILM, FILM_ROWS; payload of the latter: wire/sums.h, width x rows x 3 values */

@@ -83,7 +83,7 @@ static int reserve_sums(tracer *me, size_t count)
 static int encode(tracer *me, wk_task *task, size_t count, const mr_ray_counts *rays, uint64_t micros)
 {
     wire_message m = { .type = WIRE_RESULT };
-    m.result = (wire_result){ task->epoch, task->job, task->lease, task->unit, rays->paths, rays->rays, micros };
+    m.result = (wire_result){ task->epoch, task->job, task->lease, task->unit, rays->paths, rays->rays, micros, task->tile.y, task->tile.height };
     uint8_t head[WIRE_MAX_HEAD];
     size_t head_bytes = wire_encode(&m, head, sizeof head);
     task->frame = malloc(head_bytes + wire_sums_bound(count));

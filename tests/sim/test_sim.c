@@ -175,7 +175,7 @@ static void start_tiles(world *w, uint32_t i)
         uint64_t us = w->config.tile_us * me->speed_percent / 100, spread = us / 2 + 1;
         me->active[me->running++] = t;
         push(w, (event){ .at = w->now + us + random32(w) % spread, .kind = FINISH, .worker = i, .life = me->life,
-                         .result = { .job = t.job, .lease = t.lease, .unit = t.unit, .micros = us } });
+                         .result = { .job = t.job, .lease = t.lease, .unit = t.unit, .bands = UINT16_MAX, .micros = us } });
     }
 }
 

@@ -281,7 +281,7 @@ static void test_strangers(void **state)
     }
     (void)zmq_close(stranger);
     stranger = dealer(context);
-    m = (wire_message){ .type = WIRE_RESULT, .result = { .job = job } }; /* from no worker we know */
+    m = (wire_message){ .type = WIRE_RESULT, .result = { .job = job, .height = 1 } }; /* from no worker we know */
     say(stranger, &m, noise, sizeof noise);
     assert_int_equal(hear(server, stranger, &m), WIRE_OK);
     assert_int_equal(m.type, WIRE_WHO);
@@ -318,7 +318,7 @@ static void test_bad_worker(void **state)
         assert_int_equal(hear(server, bad, &m), WIRE_OK);
         if (m.type == WIRE_WELCOME) epoch = m.welcome.epoch;
         if (m.type != WIRE_ASSIGN) continue;
-        wire_message r = { .type = WIRE_RESULT, .result = { epoch, job, m.assign.units[0].lease, m.assign.units[0].unit, 0, 0, 1 } };
+        wire_message r = { .type = WIRE_RESULT, .result = { epoch, job, m.assign.units[0].lease, m.assign.units[0].unit, 0, 0, 1, m.assign.units[0].y, m.assign.units[0].height } };
         say(bad, &r, "\x08rubbish", 8);
         r.result.unit = 1u << 31;
         say(bad, &r, "\x01", 1);

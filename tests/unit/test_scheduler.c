@@ -68,8 +68,8 @@ static void hello(uint32_t peer, uint32_t threads) { assert_int_equal(co_schedul
 
 static int result(const co_action *a, uint64_t micros)
 {
-    const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .rays = 10, .micros = micros, .bytes = 100 };
-    return co_scheduler_result(s, now, a->peer, &r);
+    const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .bands = UINT16_MAX, .rays = 10, .micros = micros, .bytes = 100 };
+    return co_scheduler_result(s, now, a->peer, &r) != 0;
 }
 
 static co_job_status status_of(uint64_t job)
@@ -94,7 +94,7 @@ static void test_one_worker(void **state)
     memcpy(held, actions + 1, 2 * sizeof held[0]);
     for (; done < given; done++) {
         const co_action *a = &held[done];
-        assert_int_equal(co_scheduler_wants(s, job, a->unit), 1);
+        assert_true(co_scheduler_wants(s, job, a->unit));
         assert_int_equal(result(a, 20000), 1);
         assert_int_equal(result(a, 20000), 0); /* once is enough */
         assert_int_equal(co_scheduler_wants(s, job, a->unit), 0);

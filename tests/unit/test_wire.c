@@ -57,14 +57,15 @@ static void make(uint8_t type)
     case WIRE_ACCEPTED:
     case WIRE_STATUS:
     case WIRE_CANCEL:
-    case WIRE_RELEASE: out.job.job = 0x8000000000000001; break;
-    case WIRE_RESULT: out.result = (wire_result){ 1, 2, 3, 4, 5, 6, 7 }; break;
+    case WIRE_RELEASE:
+    case WIRE_NEXT_JOB: out.job.job = 0x8000000000000001; break;
+    case WIRE_RESULT: out.result = (wire_result){ 1, 2, 3, 4, 5, 6, 7, 8, 9 }; break;
     case WIRE_TILE_FAILED: out.failed = (wire_tile_failed){ 1, 2, 3, 4, "no memory" }; break;
     case WIRE_ERROR: out.error = (wire_error){ WIRE_ERROR_REFUSED, "no" }; break;
     case WIRE_NEED_PACK: out.need = (wire_need_pack){ { 1, 2, 3 }, 1ull << 33, WIRE_CHUNK_BYTES }; break;
     case WIRE_PACK_CHUNK: out.chunk = (wire_pack_chunk){ { 9 }, 12345 }; break;
-    case WIRE_SUBMIT: out.submit = (wire_submit){ { 1 }, { 2 }, 1000, { 4, 3, 2, 1 }, 32, 0, WIRE_SUBMIT_DETACHED }; break;
-    case WIRE_JOB_STATUS: out.status = (wire_job_status){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, "missing" }; break;
+    case WIRE_SUBMIT: out.submit = (wire_submit){ { 1 }, { 2 }, 1000, { 4, 3, 2, 1 }, 32, WIRE_MAX_PRIORITY, WIRE_SUBMIT_DETACHED, 100, "spheres" }; break;
+    case WIRE_JOB_STATUS: out.status = (wire_job_status){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, { 14, 15, 16, 17 }, 18, 19, 20, "spheres", "missing" }; break;
     case WIRE_NEED_FILM:
     case WIRE_FILM_ROWS: out.rows = (wire_rows){ 1, 2, 3 }; break;
     default: break;
@@ -115,7 +116,7 @@ static void test_round_trips(void **state)
 static void test_layout(void **state)
 {
     (void)state;
-    static const uint8_t frame[] = { 'M', 'R', 1, 4, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 1, 0, 0 };
+    static const uint8_t frame[] = { 'M', 'R', 2, 4, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 1, 0, 0 };
     assert_int_equal(wire_decode(&in, frame, sizeof frame), WIRE_OK);
     assert_true(in.ping.token == 0x0102030405060708 && in.ping.worker == 1 && in.ping.rtt_us == 2 && in.ping.queued == 3);
     assert_int_equal(in.ping.running, 256);
