@@ -56,11 +56,17 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 tracer_OBJ := $(call objects,$(tracer_SRC)) $(if $(wildcard tracer/kernel.c),$(KERNELS:%=$(B)/tracer/kernel.%.o))
 ARCHIVES := $(LIBRARIES:%=$(B)/lib%.a)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
+# Benchmarks: programs of their own, over a library of what they share. Embree is compared with where it is installed.
+BENCHES := $(addprefix $(B)/bench/,rays growth split)
+bench_SRC := $(filter-out $(BENCHES:$(B)/%=%.c),$(wildcard bench/*.c))
+EMBREE := $(if $(filter release,$(CONFIG)),$(wildcard /usr/include/embree3/rtcore.h))
+bench/embree_FLAGS := $(if $(EMBREE),-DBENCH_EMBREE)
+BENCH_MESHES ?= terrain:4000000,foliage:1000000,blob:1000000,scenes/mobydock/whale.ply
 MODEL := build/tools/mobydock-model
 MODEL_SRC := $(wildcard scenes/mobydock/*.c)
 MODEL_STAMP := $(if $(MODEL_SRC),build/tools/mobydock.stamp)
 # tracer/simd_*.h are parts of tracer/simd.h, one an instruction set.
-HEADERS := $(filter-out tracer/simd_%.h,$(wildcard tracer/*.h tracer/*/*.h wire/*.h coordinator/*.h worker/*.h cli/*.h))
+HEADERS := $(filter-out tracer/simd_%.h,$(wildcard tracer/*.h tracer/*/*.h wire/*.h coordinator/*.h worker/*.h cli/*.h bench/*.h))
 
 # A newcomer's `make render` and `make test` use all CPUs, unless make was told how many.
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -69,9 +75,10 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 ifneq ($(V),1)
 .SILENT:
 endif
+comma := ,
 say = @printf '  %-5s %s\n' $(1) $(2)
 
-.PHONY: all deps deps-test deps-lint render test tests unit bench asan tsan lint headers layers docker install clean help rays-plugin FORCE
+.PHONY: all deps deps-test deps-lint render test tests unit bench bench-workers bench-rays bench-growth bench-split benches asan tsan lint headers layers docker install clean help rays-plugin FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -84,7 +91,7 @@ deps-test: ## install what the build and the tests need
 	@docker/deps.sh build test
 
 deps-lint:
-	@docker/deps.sh build test lint
+	@docker/deps.sh build test lint bench
 
 render: deps ## install what is missing, build, render mobydock into out/mobydock.png on an embedded cluster
 	@$(MAKE) --no-print-directory $(JOBS) all
@@ -93,7 +100,7 @@ render: deps ## install what is missing, build, render mobydock into out/mobydoc
 	@echo "the picture is in out/mobydock.png"
 
 test: deps-test ## install what the tests need, build, run every test
-	@$(MAKE) --no-print-directory $(JOBS) all tests
+	@$(MAKE) --no-print-directory $(JOBS) all tests benches
 	@$(MAKE) --no-print-directory unit
 	MOBYRAY=$(CURDIR)/$(BIN) $(PYTHON) -m pytest -p no:cacheprovider -q tests $(PYTEST_FLAGS)
 
@@ -103,7 +110,23 @@ unit: $(TESTS) # runs the C tests; every one runs, then the first failure counts
 	@failed=; for test in $(TESTS); do echo "== $$test"; $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi; echo "$(words $(TESTS)) test programs passed"
 
-bench: all ## measure how mobydock scales with workers: a table, and out/bench.json
+bench: bench-rays bench-growth bench-split bench-workers ## all of the following four: tables, and JSON in out/
+
+benches: $(BENCHES)
+
+bench-rays: $(BENCHES) $(MODEL_STAMP) ## the ray kernels beside Embree's; MESHES=a.ply,b.obj adds yours
+	@mkdir -p out
+	$(B)/bench/rays --meshes $(BENCH_MESHES)$(if $(MESHES),$(comma)$(MESHES)) -o out/bench-rays.json
+
+bench-growth: $(BENCHES) ## cost of rays from 10 thousand to 10 million triangles, from 10 to a million instances
+	@mkdir -p out
+	$(B)/bench/growth -o out/bench-growth.json
+
+bench-split: $(BENCHES) $(MODEL_STAMP) ## a render's time in the ray kernel and outside of it
+	@mkdir -p out
+	$(B)/bench/split -o out/bench-split.json
+
+bench-workers: all ## how mobydock scales with workers
 	@mkdir -p out
 	build/mobyray bench --workers 1,2,4 --size 960x540 --spp 16 -o out/bench.json scenes/mobydock
 
@@ -121,11 +144,11 @@ lint: deps-lint headers layers ## clang-tidy, cppcheck, shellcheck, headers and 
 # Two at a time: clang-tidy takes seconds a file. tests/lint.h tells it what mr_fail returns.
 lint-c:
 	@mkdir -p build
-	printf '%s\n' $(filter-out tracer/error.c,$(tracer_SRC) $(wire_SRC) $(coordinator_SRC) $(worker_SRC) $(cli_SRC) cli/main.c) | \
-	xargs -P2 -n4 sh -c 'log=build/tidy.$$$$.log; clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DMR_VERSION=\"\" -DMR_COMMIT=\"\" \
+	printf '%s\n' $(filter-out tracer/error.c,$(tracer_SRC) $(wire_SRC) $(coordinator_SRC) $(worker_SRC) $(cli_SRC) cli/main.c $(wildcard bench/*.c)) | \
+	xargs -P2 -n4 sh -c 'log=build/tidy.$$$$.log; clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DMR_VERSION=\"\" -DMR_COMMIT=\"\" -DMR_KERNEL_COMPILER=\"\" $(bench/embree_FLAGS) \
 	  -include tests/lint.h -I. $(PKG_CFLAGS) >$$log 2>&1; status=$$?; [ $$status = 0 ] || cat $$log; rm -f $$log; exit $$status' tidy
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning -j2 -I. \
-	  --suppressions-list=tests/cppcheck.supp -D_GNU_SOURCE -DMR_KERNEL_scalar tracer wire coordinator worker cli
+	  --suppressions-list=tests/cppcheck.supp -D_GNU_SOURCE -DMR_KERNEL_scalar tracer wire coordinator worker cli bench
 
 headers: deps ## check that each header compiles alone
 	@for header in $(HEADERS); do \
@@ -159,7 +182,7 @@ $(B)/libtracer.a: $(tracer_OBJ)
 define library
 $(B)/lib$(1).a: $(call objects,$($(1)_SRC))
 endef
-$(foreach lib,wire coordinator worker cli,$(eval $(call library,$(lib))))
+$(foreach lib,wire coordinator worker cli bench,$(eval $(call library,$(lib))))
 $(B)/lib%.a:
 	@rm -f $@; mkdir -p $(@D)
 	$(AR) rcs $@ $^
@@ -174,7 +197,8 @@ $(KERNELS:%=$(B)/tracer/kernel.%.o): $(B)/tracer/kernel.%.o: tracer/kernel.c
 	$(call say,kernel,$*)
 	$(KERNEL_CC) -std=gnu11 $(BASE_CFLAGS) -DMR_KERNEL_$* $($*_FLAGS) -c -o $@ $<
 
-cli/version_FLAGS = -DMR_VERSION='"$(VERSION)"' -DMR_COMMIT='"$(shell cat build/commit)"'
+cli/version_FLAGS = -DMR_VERSION='"$(VERSION)"' -DMR_COMMIT='"$(shell cat build/commit)"' \
+  -DMR_KERNEL_COMPILER='"$(shell $(KERNEL_CC) --version | head -n 1)"'
 $(B)/cli/version.o: build/commit
 build/commit: FORCE # the commit, where git knows it; touched only when it changes
 	@mkdir -p build; commit=$${COMMIT-$$(git describe --always --dirty 2>/dev/null || true)}; \
@@ -183,6 +207,10 @@ build/commit: FORCE # the commit, where git knows it; touched only when it chang
 $(B)/tests/%: $(B)/tests/%.o $(B)/libcli.a $(ARCHIVES)
 	$(call say,link,$@)
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
+$(BENCHES): $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(B)/libcli.a $(ARCHIVES)
+	$(call say,link,$@)
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(if $(EMBREE),-lembree3)
 
 build/mobyray-rays.so: build/pic/bench/rays_plugin.o build/pic/libtracer.a
 	$(CC) -shared $(CFLAGS) -Wl,-Bsymbolic -Wl,-z,defs -o $@ $^ $(ALL_LIBS)

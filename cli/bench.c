@@ -77,27 +77,11 @@ static int measure(const mr_pack *pack, const mr_picture *picture, row *out, mr_
     return status;
 }
 
-/* The processor's name as Linux tells it; another kind of machine may have none. */
-static void cpu_name(char name[128])
-{
-    char line[512];
-    (void)snprintf(name, 128, "unknown processor");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file && fgets(line, sizeof line, file)) {
-        char *value = strchr(line, ':');
-        if (strncmp(line, "model name", strlen("model name")) != 0 || !value) continue;
-        value[strcspn(value, "\n")] = 0;
-        (void)snprintf(name, 128, "%.120s", value + 2);
-        break;
-    }
-    if (file) (void)fclose(file);
-}
-
 static void print_head(const char *scene, const mr_picture *picture, const char *kernel)
 {
     char cpu[128];
     struct utsname os;
-    cpu_name(cpu);
+    cli_cpu_name(cpu);
     (void)uname(&os);
     printf("%s, %ux%u, %u samples a pixel, median of %u\n", scene, picture->width, picture->height, picture->spp, repeat);
     printf("%s, %u of %ld CPUs, kernel %s, %s %s, mobyray %s %s, %s\n\n", cpu, wk_cpu_count(), sysconf(_SC_NPROCESSORS_ONLN),
@@ -135,7 +119,7 @@ static int save_json(const char *scene, const mr_picture *picture, const char *k
 {
     char cpu[128];
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "runs");
-    cpu_name(cpu);
+    cli_cpu_name(cpu);
     (void)cJSON_AddStringToObject(json, "scene", scene);
     (void)cJSON_AddNumberToObject(json, "width", picture->width);
     (void)cJSON_AddNumberToObject(json, "height", picture->height);

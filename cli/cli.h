@@ -30,7 +30,7 @@ const cli_command *cli_find(const char *name);
 const char *cli_nearest_command(const char *name); /* NULL: none is near */
 void cli_print_help(const cli_command *command, FILE *out);
 
-extern const char cli_version[], cli_commit[], cli_compiler[]; /* commit: "" when git was not there at build time */
+extern const char cli_version[], cli_commit[], cli_compiler[], cli_kernel_compiler[]; /* commit: "" when git was not there at build time */
 
 /* What is to be rendered, as the options say; 0 (and for the seed its default 0) leaves it to the scene. */
 typedef struct cli_picture {
@@ -66,5 +66,8 @@ int cli_check_writable(const char *path, mr_error *err);
 int cli_write_file(const char *path, const char *text, mr_error *err);
 
 double cli_now(void); /* seconds, monotonic */
+
+/* The processor's name as Linux tells it; another kind of machine may have none. */
+void cli_cpu_name(char name[128]);
 
 #endif

@@ -1,6 +1,7 @@
 /* What the commands share: scenes, pictures, kernels, outputs. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,21 @@ double cli_now(void)
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void cli_cpu_name(char name[128])
+{
+    char line[512];
+    (void)snprintf(name, 128, "unknown processor");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(line, sizeof line, file)) {
+        char *value = strchr(line, ':');
+        if (strncmp(line, "model name", strlen("model name")) != 0 || !value) continue;
+        value[strcspn(value, "\n")] = 0;
+        (void)snprintf(name, 128, "%.120s", value + 2);
+        break;
+    }
+    if (file) (void)fclose(file);
 }
 
 int cli_load_scene(mr_pack *pack, const char *path, mr_error *err)

@@ -1,7 +1,7 @@
 /* mobyray version: the only file that knows the version and commit it was built from. */
 #include "cli/cli.h"
 
-const char cli_version[] = MR_VERSION, cli_commit[] = MR_COMMIT;
+const char cli_version[] = MR_VERSION, cli_commit[] = MR_COMMIT, cli_kernel_compiler[] = MR_KERNEL_COMPILER;
 #ifdef __clang__ /* it names itself in its version, gcc does not */
 const char cli_compiler[] = __VERSION__;
 #else
@@ -15,7 +15,7 @@ static int run_version(const arg_result *args, mr_error *err)
     int status = cli_pick_kernel(&best, err);
     if (status != MR_OK) return status;
     printf("mobyray %s%s%s%s\n", cli_version, *cli_commit ? " (" : "", cli_commit, *cli_commit ? ")" : "");
-    printf("compiler: %s\nkernels:", cli_compiler);
+    printf("compiler: %s; of the ray kernels: %s\nkernels:", cli_compiler, cli_kernel_compiler);
     for (unsigned i = 0; (kernel = mr_kernel_at(i)); i++) printf(" %s", kernel->name);
     printf("\nkernel in use: %s\n", best->name);
     return MR_OK;

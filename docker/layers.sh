@@ -14,7 +14,7 @@ allow() {
 
 # only HEADER PATTERN: the foreign header is included by files matching PATTERN alone.
 only() {
-    if grep -rlE --include='*.[ch]' "^#include <$1" tracer wire coordinator worker cli 2>/dev/null | grep -vE "^($2)"; then
+    if grep -rlE --include='*.[ch]' "^#include <$1" tracer wire coordinator worker cli bench 2>/dev/null | grep -vE "^($2)"; then
         echo "layers: <$1 belongs into $2 alone" >&2
         bad=1
     fi
@@ -25,9 +25,11 @@ allow wire 'wire'
 allow coordinator 'coordinator|wire|tracer'
 allow worker 'worker|wire|tracer'
 allow cli 'cli|coordinator|worker|tracer'
+allow bench 'bench|cli|worker|tracer'
 only assimp/ 'tracer/scene/'
 only zmq 'coordinator/|worker/'
-only '(cjson/)?cJSON' 'tracer/scene/|cli/'
+only '(cjson/)?cJSON' 'tracer/scene/|cli/|bench/'
+only embree3/ 'bench/embree.c'
 only 'microhttpd' 'coordinator/'
 
 [ "$bad" = 0 ] && echo "layers are kept"
