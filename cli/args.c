@@ -1,5 +1,6 @@
 #include "cli/args.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,18 @@ int args_check_endpoint(const char *source, const char *text, int any_port, mr_e
         if (parse_number(&end, &port) && !*end && port >= 1 && port <= 65535) return MR_OK;
     }
     return bad_value(source, text, "tcp://HOST:PORT with a port 1..65535", err);
+}
+
+/* 127.x.x.x, ::1 (also in brackets) and the loopback interface, which libzmq takes by name; any other name is none. */
+int args_is_local(const char *endpoint)
+{
+    if (!strncmp(endpoint, "ipc://", 6)) return 1;
+    const char *host = endpoint + (strncmp(endpoint, "tcp://", 6) ? 0 : 6), *colon = strrchr(host, ':');
+    char name[64];
+    struct in_addr v4;
+    (void)snprintf(name, sizeof name, "%.*s", colon ? (int)(colon - host) : (int)strlen(host), host);
+    if (inet_pton(AF_INET, name, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+    return !strcmp(name, "lo") || !strcmp(name, "localhost") || !strcmp(name, "[::1]") || !strcmp(name, "::1");
 }
 
 static int set_endpoint(const arg_option *option, const char *source, const char *text, mr_error *err)

@@ -52,6 +52,9 @@ int args_parse(const arg_option *options, int argc, char *const *argv, int max_p
  * that modulo 65536. MR_USAGE with `source` in the message otherwise. */
 int args_check_endpoint(const char *source, const char *text, int any_port, mr_error *err);
 
+/* Whether only this machine can reach what listens at that endpoint: ipc, or a loopback address. */
+int args_is_local(const char *endpoint);
+
 /* Prints the table as help text. */
 void args_print(const arg_option *options, FILE *out);
 

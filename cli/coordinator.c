@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "cli/load.h"
 #include "cli/log.h"
 #include "cli/progress.h"
@@ -17,11 +18,13 @@ enum {
 };
 
 static cli_picture asked;
-static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report;
-static int exit_when_done, quiet;
+static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report, *key;
+static int exit_when_done, insecure, quiet;
 
 static const arg_option options[] = {
     {"listen", 0, ARG_ENDPOINT, &endpoint, 0, 1, "ENDPOINT", "where workers and clients connect (default: tcp://127.0.0.1:5555)"},
+    CLI_KEY_OPTION(key),
+    {"insecure", 0, ARG_FLAG, &insecure, 0, 0, "", "listen beyond this machine without keys: whoever reaches the port may work and submit"},
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", "SCENE's picture: .png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
     CLI_PICTURE_OPTIONS(asked),
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
@@ -140,12 +143,30 @@ static int run_server(coordinator *c, const char *scene, mr_error *err)
     return status;
 }
 
+/* Without keys, whoever reaches the port may submit, cancel and send false tiles: only this machine's own users should reach it. */
+static int check_reach(mr_error *err)
+{
+    if (key || insecure || args_is_local(endpoint)) return MR_OK;
+    return mr_fail(err, MR_USAGE, "%s can be reached from other machines, and without keys whoever reaches it may submit jobs and work: give --key DIR "
+                   "(`mobyray keygen DIR` makes it), listen on 127.0.0.1, or say --insecure", endpoint);
+}
+
 static int check(const char *scene, mr_error *err)
 {
-    int status = MR_OK;
-    if (scene && !output) status = cli_default_output(&output, scene, err);
+    int status = check_reach(err);
+    if (status == MR_OK && scene && !output) status = cli_default_output(&output, scene, err);
     if (status == MR_OK && output) status = cli_check_output(output, err);
     if (status == MR_OK && report) status = cli_check_writable(report, err);
+    return status;
+}
+
+static int open_server(coordinator *c, mr_error *err)
+{
+    co_keys keys = {.permits = NULL};
+    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .log = log_line, .user = &c->bar};
+    int status = key ? keys_load_coordinator(key, &keys, err) : MR_OK;
+    if (status == MR_OK) status = co_server_open(&c->server, &config, err);
+    keys_wipe(&keys);
     return status;
 }
 
@@ -155,8 +176,7 @@ static int run_coordinator(const arg_result *args, mr_error *err)
     coordinator c = {.bar = {.quiet = quiet}};
     int status = check(scene, err);
     if (status != MR_OK) return status;
-    const co_config config = {.endpoint = endpoint, .log = log_line, .user = &c.bar};
-    status = co_server_open(&c.server, &config, err);
+    status = open_server(&c, err);
     if (status != MR_OK) return status;
     status = run_server(&c, scene, err);
     co_server_close(c.server);

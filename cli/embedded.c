@@ -2,10 +2,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "cli/report.h"
 #include "cli/signals.h"
 
@@ -27,7 +31,8 @@ enum {
 struct embedded {
     co_server *server;
     progress *bar;
-    char folder[64], endpoint[96], threads[16];
+    char folder[64], endpoint[96], threads[16], key[32];
+    int key_file;    /* in memory, holds the workers' key; + 1, 0: none */
     unsigned workers, replacements;
     pid_t *children; /* 0: gone and not replaced */
     uint64_t job;    /* 0: none */
@@ -38,12 +43,13 @@ struct embedded {
 static void become_worker(const embedded *e, pid_t parent)
 {
     static const char self[] = "/proc/self/exe";
-    const char *const argv[] = {"mobyray", "worker", "--coordinator", e->endpoint, "--threads", e->threads,
-                                "--packs",  e->folder, "--packs-checked", "--quiet", NULL};
+    const char *const argv[] = {"mobyray", "worker",  "--coordinator", e->endpoint,       "--key",   e->key, "--threads",
+                                e->threads, "--packs", e->folder,       "--packs-checked", "--quiet", NULL};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(MR_FAILED); /* it died before prctl */
     (void)setpgid(0, 0);
     signals_reset();
+    (void)fcntl(e->key_file - 1, F_SETFD, 0); /* inherited */
     (void)execv(self, (char *const *)(uintptr_t)argv);
     _exit(MR_FAILED);
 }
@@ -57,6 +63,36 @@ static int start_child(embedded *e, unsigned i, mr_error *err)
     return MR_OK;
 }
 
+/* A file in memory with the workers' key. A child opens it by the name of the descriptor that it inherits. */
+static int share_key(embedded *e, const key_file *key, mr_error *err)
+{
+    char text[KEY_TEXT_MAX];
+    size_t size = keys_print(key, text);
+    int file = memfd_create("mobyray-key", MFD_CLOEXEC), good = file >= 0 && fchmod(file, 0600) == 0 && write(file, text, size) == (ssize_t)size;
+    sodium_memzero(text, sizeof text);
+    e->key_file = file + 1;
+    (void)snprintf(e->key, sizeof e->key, "/proc/self/fd/%d", file);
+    return good ? MR_OK : mr_fail(err, MR_FAILED, "no file in memory for a key: %s", strerror(errno));
+}
+
+/* Keys for this one cluster: the server's, and one pair for all its workers. */
+static int listen_with_keys(embedded *e, mr_error *err)
+{
+    key_file worker = {.role = "worker"};
+    wire_permit permit = {.roles = WIRE_ROLE_WORKER, .name = "worker"};
+    co_keys keys = {.permits = &permit, .permit_count = 1};
+    const co_config config = {.endpoint = e->endpoint, .keys = &keys};
+    int status = keys_make(keys.open, keys.secret, err);
+    if (status == MR_OK) status = keys_make(worker.keys.open, worker.keys.secret, err);
+    memcpy(worker.keys.coordinator, keys.open, sizeof keys.open);
+    memcpy(permit.key, worker.keys.open, sizeof permit.key);
+    if (status == MR_OK) status = share_key(e, &worker, err);
+    if (status == MR_OK) status = co_server_open(&e->server, &config, err);
+    sodium_memzero(&worker, sizeof worker);
+    sodium_memzero(&keys, sizeof keys);
+    return status;
+}
+
 static int open_server(embedded *e, mr_error *err)
 {
     const char *base = getenv("TMPDIR");
@@ -68,8 +104,7 @@ static int open_server(embedded *e, mr_error *err)
         return result;
     }
     (void)snprintf(e->endpoint, sizeof e->endpoint, "ipc://%s/coordinator", e->folder);
-    const co_config config = {.endpoint = e->endpoint};
-    return co_server_open(&e->server, &config, err);
+    return listen_with_keys(e, err);
 }
 
 int embedded_start(embedded **out, unsigned workers, unsigned threads, progress *bar, mr_error *err)
@@ -226,6 +261,7 @@ void embedded_stop(embedded *e)
     end_children(e);
     if (e->server) co_server_close(e->server);
     if (e->folder[0]) remove_folder(e->folder);
+    if (e->key_file) (void)close(e->key_file - 1);
     free(e->children);
     free(e);
 }

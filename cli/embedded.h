@@ -1,6 +1,7 @@
 /* An embedded cluster: the coordinator's server in this process, workers as child processes on this machine, ZeroMQ between them.
  *
- * The children speak over a socket file in a folder that only this user can enter. They die with their parent, however it
+ * The children speak over a socket file in a folder that only this user can enter, with keys made for this one cluster: the workers'
+ * comes to them by an inherited descriptor and is on no disk and in no argument. They die with their parent, however it
  * ends; one that dies itself is replaced (a bounded number of times), and its tiles go to others. */
 #ifndef CLI_EMBEDDED_H
 #define CLI_EMBEDDED_H

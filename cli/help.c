@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 
 const cli_command *const cli_commands[] = {&render_command, &coordinator_command, &worker_command, &scene_command,   &bench_command,
-                                           &ping_command,   &help_command,        &version_command, NULL};
+                                           &ping_command,   &keygen_command,      &help_command,   &version_command, NULL};
 
 const cli_command *cli_find(const char *name)
 {

@@ -1,8 +1,10 @@
 /* mobyray render: one picture, by an embedded cluster, by this process alone, or by a running coordinator. */
+#include <sodium.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/embedded.h"
+#include "cli/keys.h"
 #include "cli/load.h"
 #include "cli/local.h"
 #include "cli/progress.h"
@@ -17,7 +19,7 @@ enum { MAX_WORKERS = 1024, MAX_THREADS = 1024 };
 static const uint32_t unset = UINT32_MAX;
 
 static cli_picture asked;
-static const char *output, *cluster, *report;
+static const char *output, *cluster, *key, *report;
 static uint32_t workers = UINT32_MAX, threads;
 static int quiet;
 
@@ -27,6 +29,7 @@ static const arg_option options[] = {
     {"workers", 0, ARG_COUNT, &workers, 0, MAX_WORKERS, "N", "worker processes (default: one a CPU); 0: this process, no cluster"},
     {"threads", 0, ARG_COUNT, &threads, 1, MAX_THREADS, "N", "of each worker (default: 1; with --workers 0: one a CPU)"},
     {"cluster", 0, ARG_ENDPOINT, &cluster, 0, 0, "ENDPOINT", "give the job to the coordinator at tcp://HOST:PORT instead"},
+    CLI_KEY_OPTION(key),
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write the closing figures as JSON"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no progress, no figures"},
     {.name = NULL}};
@@ -64,11 +67,22 @@ static void show_progress(void *user, const co_job_status *status)
     progress_update(user, status);
 }
 
+static int trace_remotely(const mr_pack *pack, const mr_picture *picture, progress *bar, mr_film *film, co_job_status *done, mr_error *err)
+{
+    wire_keys keys;
+    int with_keys, status = keys_load(key, keys_of_client, &keys, &with_keys, err);
+    if (status != MR_OK) return status;
+    const co_client_config config = {
+        .endpoint = cluster, .keys = with_keys ? &keys : NULL, .progress = show_progress, .user = bar, .stop = &signals_stop};
+    status = co_client_render(&config, pack, picture, asked.tile, film, done, err);
+    sodium_memzero(&keys, sizeof keys);
+    return status;
+}
+
 static int trace(const mr_pack *pack, const mr_picture *picture, const mr_kernel *kernel, progress *bar, mr_film *film,
                  co_job_status *done, mr_error *err)
 {
-    const co_client_config config = {.endpoint = cluster, .progress = show_progress, .user = bar, .stop = &signals_stop};
-    if (cluster) return co_client_render(&config, pack, picture, asked.tile, film, done, err);
+    if (cluster) return trace_remotely(pack, picture, bar, film, done, err);
     return local_render(pack, picture, asked.tile, threads ? threads : wk_cpu_count(), kernel, &signals_stop, bar, film, done, err);
 }
 

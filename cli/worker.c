@@ -1,7 +1,9 @@
 /* mobyray worker: connects to a coordinator, which may not be up yet, and traces tiles until it is dismissed or told to stop. */
+#include <sodium.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "cli/log.h"
 #include "cli/signals.h"
 #include "worker/cpus.h"
@@ -9,12 +11,13 @@
 
 enum { GONE_S = 60 }; /* --exit-when-done: a coordinator out of reach for so long has done its work */
 
-static const char *endpoint, *packs;
+static const char *endpoint, *packs, *key;
 static uint32_t threads;
 static int packs_checked, exit_when_done, quiet;
 
 static const arg_option options[] = {
     {"coordinator", 0, ARG_ENDPOINT, &endpoint, 0, 0, "ENDPOINT", "the coordinator's address, as tcp://HOST:5555"},
+    CLI_KEY_OPTION(key),
     {"threads", 0, ARG_COUNT, &threads, 1, 1024, "N", "tracer threads (default: one a CPU of this machine or container)"},
     {"packs", 0, ARG_TEXT, &packs, 0, 0, "DIR", "keep scene packs in this folder, and look there before asking for one"},
     {"packs-checked", 0, ARG_FLAG, &packs_checked, 0, 0, "", "believe the packs of a private folder (as an embedded cluster's) unread"},
@@ -35,9 +38,12 @@ static int run_worker(const arg_result *args, mr_error *err)
     const mr_kernel *kernel;
     (void)args;
     if (!endpoint) return mr_fail(err, MR_USAGE, "no coordinator given, expected --coordinator tcp://HOST:5555");
-    int status = cli_pick_kernel(&kernel, err);
+    wire_keys keys;
+    int with_keys, status = cli_pick_kernel(&kernel, err);
+    if (status == MR_OK) status = keys_load(key, keys_of_worker, &keys, &with_keys, err);
     if (status != MR_OK) return status;
     const wk_config config = {.endpoint = endpoint,
+                              .keys = with_keys ? &keys : NULL,
                               .threads = threads ? threads : wk_cpu_count(),
                               .kernel = kernel,
                               .stop = &signals_stop,
@@ -48,6 +54,7 @@ static int run_worker(const arg_result *args, mr_error *err)
     if (!quiet) greet(&config);
     double start = cli_now();
     status = wk_run(&config, err);
+    sodium_memzero(&keys, sizeof keys);
     /* A worker that came after the last tile was never dismissed: having given up is its way of being done. */
     if (status == MR_FAILED && exit_when_done && cli_now() - start >= GONE_S) {
         if (!quiet) log_line(NULL, err->text);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <zmq.h>
 
+#include "coordinator/dial.h"
 #include "coordinator/limits.h"
 #include "wire/message.h"
 #include "wire/sums.h"
@@ -26,7 +27,8 @@ typedef struct client {
     mr_film *film;
     co_job_status *status;
     mr_error *err;
-    void *context, *socket;
+    void *context;
+    co_dial dial;
     wire_packer *packer;
     wire_message in, out;
     uint8_t head[WIRE_MAX_HEAD];
@@ -46,17 +48,10 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static int set(void *socket, int option, int value) { return zmq_setsockopt(socket, option, &value, sizeof value); }
-
 static int connect_anew(client *c)
 {
-    int64_t frame_max = WIRE_MAX_FRAME;
-    if (c->socket) (void)zmq_close(c->socket);
-    c->socket = zmq_socket(c->context, ZMQ_DEALER);
-    if (!c->socket || set(c->socket, ZMQ_LINGER, 0) || zmq_setsockopt(c->socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) ||
-        zmq_connect(c->socket, c->config->endpoint))
-        return mr_fail(c->err, MR_USAGE, "cannot connect to \"%s\": %s; expected tcp://HOST:PORT", c->config->endpoint, zmq_strerror(zmq_errno()));
-    return MR_OK;
+    co_dial_close(&c->dial, 0);
+    return co_dial_open(&c->dial, c->context, c->config->endpoint, c->config->keys, c->err);
 }
 
 /* What cannot be sent now is lost with the connection, and asked for or said again later. */
@@ -67,7 +62,7 @@ static void send_out(client *c, const void *payload, size_t payload_bytes)
     if (!head_bytes || zmq_msg_init_size(&frame, head_bytes + payload_bytes)) return;
     memcpy(zmq_msg_data(&frame), c->head, head_bytes);
     if (payload_bytes) memcpy((uint8_t *)zmq_msg_data(&frame) + head_bytes, payload, payload_bytes);
-    if (zmq_msg_send(&frame, c->socket, ZMQ_DONTWAIT) < 0) (void)zmq_msg_close(&frame);
+    if (zmq_msg_send(&frame, c->dial.socket, ZMQ_DONTWAIT) < 0) (void)zmq_msg_close(&frame);
 }
 
 static void say_job(client *c, uint8_t type)
@@ -190,7 +185,7 @@ static int receive_all(client *c)
     zmq_msg_t frame;
     int status = MR_OK;
     (void)zmq_msg_init(&frame);
-    while (!status && c->stage != FINISHED && zmq_msg_recv(&frame, c->socket, ZMQ_DONTWAIT) >= 0) {
+    while (!status && c->stage != FINISHED && zmq_msg_recv(&frame, c->dial.socket, ZMQ_DONTWAIT) >= 0) {
         int verdict = wire_decode(&c->in, zmq_msg_data(&frame), zmq_msg_size(&frame));
         if (verdict == WIRE_OTHER_VERSION)
             status = mr_fail(c->err, MR_FAILED, "%s speaks protocol version %u, we speak %d", c->config->endpoint, c->in.version, WIRE_VERSION);
@@ -207,13 +202,14 @@ static int receive_all(client *c)
 
 static int no_coordinator(const client *c)
 {
-    return mr_fail(c->err, MR_FAILED, "no coordinator at %s%s", c->config->endpoint, c->answered ? " any more" : "");
+    return mr_fail(c->err, MR_FAILED, "no coordinator at %s%s%s", c->config->endpoint, c->answered ? " any more" : "", co_dial_hint(&c->dial));
 }
 
 /* What is due: asking again, connecting anew, giving up. */
 static int on_time(client *c)
 {
     uint64_t now = now_ms();
+    if (co_dial_refused(&c->dial, c->err)) return MR_FAILED;
     uint32_t patience = c->config->connect_timeout_ms ? c->config->connect_timeout_ms : CO_CLIENT_CONNECT_MS;
     if (c->answered && patience < CO_CLIENT_AWAY_MS) patience = CO_CLIENT_AWAY_MS;
     if (now - c->heard_ms > patience) return no_coordinator(c);
@@ -249,8 +245,7 @@ static int run(client *c)
     c->heard_ms = c->tried_ms = now_ms();
     submit(c);
     while (!status && c->stage != FINISHED) {
-        zmq_pollitem_t item = { .socket = c->socket, .events = ZMQ_POLLIN };
-        (void)zmq_poll(&item, 1, CO_CLIENT_ASK_MS);
+        co_dial_wait(&c->dial, CO_CLIENT_ASK_MS);
         status = receive_all(c);
         if (!status && c->stage != FINISHED) status = on_time(c);
         if (!status && interrupted(c)) status = mr_fail(c->err, MR_INTERRUPTED, "interrupted");
@@ -258,7 +253,7 @@ static int run(client *c)
     if (c->job) {
         if (status == MR_INTERRUPTED) say_job(c, WIRE_CANCEL);
         say_job(c, WIRE_RELEASE);
-        (void)set(c->socket, ZMQ_LINGER, 500);
+        co_dial_close(&c->dial, 500);
     }
     return status;
 }
@@ -274,7 +269,7 @@ static int open_client(client *c)
 
 static void close_client(client *c)
 {
-    if (c->socket) (void)zmq_close(c->socket);
+    co_dial_close(&c->dial, 0);
     if (c->context) (void)zmq_ctx_term(c->context);
     wire_packer_free(c->packer);
     free(c);
@@ -299,25 +294,30 @@ int co_client_render(const co_client_config *config, const mr_pack *pack, const 
 
 /* ---- ping ---- */
 
-static int pinged(void *socket, uint32_t timeout_ms)
+static int pinged(co_dial *dial, uint32_t timeout_ms, mr_error *err)
 {
     wire_message m = { .type = WIRE_PING, .ping.token = 1 };
     uint8_t bytes[WIRE_MAX_HEAD];
     size_t size = wire_encode(&m, bytes, sizeof bytes);
-    if (zmq_send(socket, bytes, size, ZMQ_DONTWAIT) < 0 || set(socket, ZMQ_RCVTIMEO, (int)timeout_ms)) return 0;
-    int got = zmq_recv(socket, bytes, sizeof bytes, 0);
-    return got > 0 && (size_t)got <= sizeof bytes && wire_decode(&m, bytes, (size_t)got) == WIRE_OK && m.type == WIRE_PONG;
+    uint64_t end = now_ms() + timeout_ms;
+    if (zmq_send(dial->socket, bytes, size, ZMQ_DONTWAIT) < 0) return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    for (uint64_t now; (now = now_ms()) < end;) {
+        co_dial_wait(dial, (int)(end - now));
+        if (co_dial_refused(dial, err)) return MR_FAILED;
+        int got = zmq_recv(dial->socket, bytes, sizeof bytes, ZMQ_DONTWAIT);
+        if (got > 0 && (size_t)got <= sizeof bytes && wire_decode(&m, bytes, (size_t)got) == WIRE_OK && m.type == WIRE_PONG) return MR_OK;
+        if (got >= 0) break; /* someone else's answer */
+    }
+    return mr_fail(err, MR_FAILED, "no coordinator at %s%s", dial->endpoint, co_dial_hint(dial));
 }
 
-int co_client_ping(const char *endpoint, uint32_t timeout_ms, mr_error *err)
+int co_client_ping(const char *endpoint, const wire_keys *keys, uint32_t timeout_ms, mr_error *err)
 {
-    void *context = zmq_ctx_new(), *socket = context ? zmq_socket(context, ZMQ_DEALER) : NULL;
-    int status = MR_OK;
-    if (!socket || set(socket, ZMQ_LINGER, 0) || zmq_connect(socket, endpoint))
-        status = mr_fail(err, MR_USAGE, "cannot connect to \"%s\": %s; expected tcp://HOST:PORT", endpoint, zmq_strerror(zmq_errno()));
-    else if (!pinged(socket, timeout_ms ? timeout_ms : CO_CLIENT_CONNECT_MS))
-        status = mr_fail(err, MR_FAILED, "no coordinator at %s", endpoint);
-    if (socket) (void)zmq_close(socket);
+    co_dial dial = { .socket = NULL };
+    void *context = zmq_ctx_new();
+    int status = context ? co_dial_open(&dial, context, endpoint, keys, err) : mr_fail(err, MR_FAILED, "no memory for a client");
+    if (!status) status = pinged(&dial, timeout_ms ? timeout_ms : CO_CLIENT_CONNECT_MS, err);
+    co_dial_close(&dial, 0);
     if (context) (void)zmq_ctx_term(context);
     return status;
 }

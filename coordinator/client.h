@@ -6,6 +6,7 @@
 
 typedef struct co_client_config {
     const char *endpoint;        /* tcp://HOST:PORT */
+    const wire_keys *keys;       /* NULL: none; the coordinator then has none either. Borrowed */
     uint32_t connect_timeout_ms; /* no answer for so long: MR_FAILED "no coordinator at ..."; 0: the default */
     void (*progress)(void *user, const co_job_status *status); /* now and then; may be NULL */
     void *user;
@@ -17,11 +18,8 @@ typedef struct co_client_config {
 int co_client_render(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, mr_film *film,
                      co_job_status *status, mr_error *err);
 
-/* Asks whether a coordinator that speaks our protocol answers at endpoint, for at most timeout_ms. MR_OK: it does; MR_FAILED otherwise.
- * Costs the coordinator one small message; used by `mobyray ping`, the containers' health check. */
-int co_client_ping(const char *endpoint, uint32_t timeout_ms, mr_error *err);
-
-/* MR_OK when a coordinator answers at that endpoint within timeout_ms (0: the default), MR_FAILED otherwise. Its workers and jobs are not looked at. */
-int co_client_ping(const char *endpoint, uint32_t timeout_ms, mr_error *err);
+/* MR_OK when a coordinator that speaks our protocol answers at that endpoint within timeout_ms (0: the default), MR_FAILED otherwise. keys: as above,
+ * a worker's will do. Costs the coordinator one small message; used by `mobyray ping`, the containers' health check. */
+int co_client_ping(const char *endpoint, const wire_keys *keys, uint32_t timeout_ms, mr_error *err);
 
 #endif

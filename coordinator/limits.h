@@ -37,6 +37,10 @@ enum {
     CO_POLL_MOST_MS = 100,
     CO_BATCH_MOST = 512,       /* messages handled in one step: a flood cannot keep us from our clock */
     CO_HWM = 4096,             /* messages queued for one peer before it counts as gone: flow control keeps it far below */
+    CO_HANDSHAKE_MS = 5000,    /* for a connection to show who it is: several round trips of a bad line, and no longer for a slow loris */
+    CO_KEEPALIVE_MS = 10000,   /* ZeroMQ's own heartbeats, below our leases: they free the connection ... */
+    CO_KEEPALIVE_TIMEOUT_MS = 30000, /* ... of a client whose machine is gone */
+    CO_STRANGERS_LOG_MS = 10000, /* at most so often a line about those turned away */
     CO_UPLOADS_MOST = 16,      /* packs being received */
     CO_UPLOAD_SILENCE_MS = 30000,
     CO_CLIENT_SILENCE_MS = 60000, /* a client's job ends when its client is gone for so long (not if detached) */

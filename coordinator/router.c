@@ -9,17 +9,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <zmq.h>
 
 #include "coordinator/limits.h"
 #include "coordinator/map.h"
 
-enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, HANDSHAKE_MS = 5000 };
+enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024 };
+enum { FAILED_HANDSHAKES = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
 
 struct co_router {
     void *context, *socket, *monitor;
+    co_guard *guard;
     zmq_msg_t frame;
     co_map peer_of_fd;
+    uint64_t failed_handshakes;
     char endpoint[ENDPOINT_MAX];
 };
 
@@ -31,16 +35,31 @@ static int configure(void *socket)
 {
     int64_t frame_max = WIRE_MAX_FRAME;
     return set(socket, ZMQ_LINGER, 0) || set(socket, ZMQ_ROUTER_MANDATORY, 1) || set(socket, ZMQ_SNDHWM, CO_HWM) ||
-           set(socket, ZMQ_RCVHWM, CO_HWM) || set(socket, ZMQ_BACKLOG, BACKLOG) || set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) ||
-           zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max);
+           set(socket, ZMQ_RCVHWM, CO_HWM) || set(socket, ZMQ_BACKLOG, BACKLOG) || set(socket, ZMQ_HANDSHAKE_IVL, CO_HANDSHAKE_MS) ||
+           set(socket, ZMQ_HEARTBEAT_IVL, CO_KEEPALIVE_MS) || set(socket, ZMQ_HEARTBEAT_TIMEOUT, CO_KEEPALIVE_TIMEOUT_MS) ||
+           zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) || zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "mobyray", 7);
+}
+
+static int set_keys(void *socket, const co_keys *keys)
+{
+    return keys && (set(socket, ZMQ_CURVE_SERVER, 1) || zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret, sizeof keys->secret)) ? -1 : 0;
+}
+
+/* Every connection takes a descriptor, a stranger's too: as many as we may have. ZeroMQ would spin on a full table. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int watch(co_router *r)
 {
     static const char address[] = "inproc://coordinator-monitor";
-    if (zmq_socket_monitor(r->socket, address, ZMQ_EVENT_DISCONNECTED)) return -1;
+    if (zmq_socket_monitor(r->socket, address, ZMQ_EVENT_DISCONNECTED | FAILED_HANDSHAKES)) return -1;
     r->monitor = zmq_socket(r->context, ZMQ_PAIR);
-    return !r->monitor || set(r->monitor, ZMQ_LINGER, 0) || zmq_connect(r->monitor, address) ? -1 : 0;
+    return !r->monitor || set(r->monitor, ZMQ_LINGER, 0) || set(r->monitor, ZMQ_RCVHWM, 0) || zmq_connect(r->monitor, address) ? -1 : 0;
 }
 
 static int bind_failed(const char *endpoint, mr_error *err)
@@ -52,23 +71,26 @@ static int bind_failed(const char *endpoint, mr_error *err)
     return mr_fail(err, MR_FAILED, "cannot listen on %s: %s", endpoint, zmq_strerror(code));
 }
 
-static int start(co_router *r, const char *endpoint, mr_error *err)
+static int start(co_router *r, const char *endpoint, const co_keys *keys, mr_error *err)
 {
+    raise_descriptor_limit();
     r->context = zmq_ctx_new();
+    int status = r->context ? co_guard_open(&r->guard, r->context, keys, err) : MR_OK;
+    if (status) return status;
     r->socket = r->context ? zmq_socket(r->context, ZMQ_ROUTER) : NULL;
-    if (!r->socket || configure(r->socket) || watch(r)) return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    if (!r->socket || configure(r->socket) || set_keys(r->socket, keys) || watch(r)) return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
     if (zmq_bind(r->socket, endpoint)) return bind_failed(endpoint, err);
     size_t size = sizeof r->endpoint;
     if (zmq_getsockopt(r->socket, ZMQ_LAST_ENDPOINT, r->endpoint, &size)) return bind_failed(endpoint, err);
     return MR_OK;
 }
 
-int co_router_open(co_router **out, const char *endpoint, mr_error *err)
+int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, mr_error *err)
 {
     co_router *r = calloc(1, sizeof *r);
     if (!r) return mr_fail(err, MR_FAILED, "no memory for a socket");
     (void)zmq_msg_init(&r->frame);
-    int status = start(r, endpoint, err);
+    int status = start(r, endpoint, keys, err);
     if (status) co_router_close(r, 0);
     else *out = r;
     return status;
@@ -84,6 +106,7 @@ void co_router_close(co_router *r, int linger_ms)
         (void)zmq_close(r->socket);
     }
     if (r->monitor) (void)zmq_close(r->monitor);
+    co_guard_close(r->guard);
     while (r->context && zmq_ctx_term(r->context) && zmq_errno() == EINTR) {
     }
     co_map_free(&r->peer_of_fd);
@@ -92,8 +115,12 @@ void co_router_close(co_router *r, int linger_ms)
 
 int co_router_wait(co_router *r, int timeout_ms, mr_error *err)
 {
-    zmq_pollitem_t items[] = { { .socket = r->socket, .events = ZMQ_POLLIN }, { .socket = r->monitor, .events = ZMQ_POLLIN } };
-    if (zmq_poll(items, 2, timeout_ms) >= 0 || zmq_errno() == EINTR) return MR_OK;
+    zmq_pollitem_t items[] = { { .socket = r->socket, .events = ZMQ_POLLIN },
+                               { .socket = r->monitor, .events = ZMQ_POLLIN },
+                               { .socket = co_guard_socket(r->guard), .events = ZMQ_POLLIN } };
+    int ready = zmq_poll(items, 3, timeout_ms);
+    if (ready > 0 && items[2].revents) co_guard_answer(r->guard);
+    if (ready >= 0 || zmq_errno() == EINTR) return MR_OK;
     return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
 }
 
@@ -135,12 +162,15 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
     return 0;
 }
 
-/* One event of the monitor: two frames, the first of them the event's number (16 bits) and value (32 bits). */
-static int next_event(co_router *r, uint32_t *fd)
+unsigned co_router_roles(co_router *r) { return co_guard_roles(zmq_msg_gets(&r->frame, "User-Id")); }
+
+/* One event of the monitor: two frames, the first of them the event's number (16 bits) and value (32 bits: a descriptor, or an error's number). */
+static int next_event(co_router *r, uint16_t *event, uint32_t *fd)
 {
     zmq_msg_t frame;
     (void)zmq_msg_init(&frame);
     int got = zmq_msg_recv(&frame, r->monitor, ZMQ_DONTWAIT) >= 6;
+    if (got) memcpy(event, zmq_msg_data(&frame), sizeof *event);
     if (got) memcpy(fd, (const uint8_t *)zmq_msg_data(&frame) + 2, sizeof *fd);
     while (got && zmq_msg_more(&frame) && zmq_msg_recv(&frame, r->monitor, ZMQ_DONTWAIT) >= 0) {
     }
@@ -151,13 +181,24 @@ static int next_event(co_router *r, uint32_t *fd)
 int co_router_broken(co_router *r, uint32_t *peer)
 {
     uint32_t fd;
-    while (next_event(r, &fd)) {
+    uint16_t event;
+    while (next_event(r, &event, &fd)) {
+        if (event != ZMQ_EVENT_DISCONNECTED) {
+            r->failed_handshakes++;
+            continue;
+        }
         int64_t known = co_map_get(&r->peer_of_fd, fd);
         if (known < 0) continue;
         *peer = (uint32_t)known;
         return 1;
     }
     return 0;
+}
+
+uint64_t co_router_strangers(const co_router *r, const char **address)
+{
+    uint64_t refused = co_guard_refused(r->guard, address);
+    return refused > r->failed_handshakes ? refused : r->failed_handshakes; /* a refused key is a failed handshake, too */
 }
 
 static int send_frame(co_router *r, uint32_t peer, zmq_msg_t *frame)

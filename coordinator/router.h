@@ -1,20 +1,21 @@
 /* The coordinator's socket: a ZeroMQ ROUTER, and a monitor that tells which connections have broken. The only file here that sees zmq.
  *
  * A peer is known by the number that ROUTER gave its connection: a peer that comes back is another peer. Those that choose a routing
- * id of their own are not heard, so that nobody can take another's place. */
+ * id of their own are not heard, so that nobody can take another's place. Who gets in, and as what, says coordinator/guard.h. */
 #ifndef CO_ROUTER_H
 #define CO_ROUTER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coordinator/guard.h"
 #include "tracer/error.h"
 #include "wire/message.h"
 
 typedef struct co_router co_router;
 
-/* Binds. MR_FAILED: in use, or not an address. */
-int co_router_open(co_router **out, const char *endpoint, mr_error *err);
+/* Binds. keys: borrowed for the call; NULL: anyone may come. MR_FAILED: in use, or not an address. */
+int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, mr_error *err);
 void co_router_close(co_router *r, int linger_ms); /* waits so long at most for what is still to be sent */
 const char *co_router_endpoint(const co_router *r);
 
@@ -23,6 +24,12 @@ int co_router_wait(co_router *r, int timeout_ms, mr_error *err);
 
 /* The next message: 1, or 0 when there is none. bytes are valid until the next call. */
 int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *size_bytes);
+
+/* What the sender of the last message received may be: enum wire_role, in bits. */
+unsigned co_router_roles(co_router *r);
+
+/* Connections that were turned away so far: noise, other protocols, no key or a wrong one; address: of the last whose key was refused. */
+uint64_t co_router_strangers(const co_router *r, const char **address);
 
 /* The next peer whose connection seems to have broken: 1, or 0. A hint: sending to it proves it. */
 int co_router_broken(co_router *r, uint32_t *peer);

@@ -35,7 +35,9 @@ static int start(co_server *s, mr_error *err)
     s->packer = wire_packer_new();
     if (!s->scheduler || !s->packer) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
     if (getrandom(&s->epoch, sizeof s->epoch, 0) != (ssize_t)sizeof s->epoch) return mr_fail(err, MR_FAILED, "no random numbers");
-    return co_router_open(&s->router, s->config.endpoint, err);
+    int status = co_router_open(&s->router, s->config.endpoint, s->config.keys, err);
+    s->config.keys = NULL; /* its owner may wipe it now */
+    return status;
 }
 
 int co_server_open(co_server **out, const co_config *config, mr_error *err)
@@ -329,13 +331,25 @@ static void refuse_version(co_server *s, uint32_t peer)
     co_server_error(s, peer, WIRE_ERROR_VERSION, text);
 }
 
-static void handle(co_server *s, uint32_t peer, const void *bytes, size_t size_bytes)
+/* A worker's key does not submit, a client's does not work. */
+static void refuse_role(co_server *s, uint32_t peer)
+{
+    char text[WIRE_MAX_TEXT];
+    (void)snprintf(text, sizeof text, "your key is not one for %s", wire_type_from(s->in.type) == WIRE_ROLE_WORKER ? "workers" : "clients");
+    co_server_error(s, peer, WIRE_ERROR_REFUSED, text);
+}
+
+static void handle(co_server *s, uint32_t peer, unsigned roles, const void *bytes, size_t size_bytes)
 {
     uint64_t now_us = co_now_us();
     int verdict = wire_decode(&s->in, bytes, size_bytes);
     if (verdict == WIRE_MALFORMED) return;
     if (verdict == WIRE_OTHER_VERSION || s->in.version != WIRE_VERSION) {
         if (s->in.type != WIRE_ERROR) refuse_version(s, peer);
+        return;
+    }
+    if (!(wire_type_from(s->in.type) & roles)) {
+        if (wire_type_from(s->in.type)) refuse_role(s, peer);
         return;
     }
     if (!co_server_worker_said(s, now_us, peer, size_bytes)) (void)co_server_client_said(s, now_us, peer);
@@ -362,6 +376,18 @@ static void settle_doubts(co_server *s)
     s->doubt_count = kept;
 }
 
+/* However many come: one line now and then. */
+static void say_strangers(co_server *s, uint64_t now_us)
+{
+    const char *address;
+    uint64_t count = co_router_strangers(s->router, &address), more = count - s->strangers;
+    if (!more || (s->strangers_us && now_us - s->strangers_us < CO_STRANGERS_LOG_MS * UINT64_C(1000))) return;
+    co_server_log(s, "turned away %llu connection%s without a valid key or of another protocol%s%s", (unsigned long long)more, more == 1 ? "" : "s",
+                  address[0] ? "; the last refused key came from " : "", address);
+    s->strangers = count;
+    s->strangers_us = now_us;
+}
+
 static int wait_ms(const co_server *s, int timeout_ms)
 {
     uint64_t now_us = co_now_us(), due_us = co_scheduler_deadline(s->scheduler, now_us);
@@ -379,10 +405,11 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     size_t size_bytes;
     unsigned n = 0;
     while (n < CO_BATCH_MOST && co_router_receive(s->router, &peer, &bytes, &size_bytes)) {
-        handle(s, peer, bytes, size_bytes);
+        handle(s, peer, co_router_roles(s->router), bytes, size_bytes);
         n++;
     }
     settle_doubts(s);
+    say_strangers(s, co_now_us());
     if (n < CO_BATCH_MOST) co_scheduler_tick(s->scheduler, co_now_us()); /* nobody is silent whose message we have not read yet */
     co_server_clients_tick(s, co_now_us());
     flush(s);

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "coordinator/guard.h"
 #include "tracer/error.h"
 #include "tracer/film.h"
 #include "tracer/pack.h"
@@ -16,6 +17,7 @@ typedef struct co_server co_server;
 
 typedef struct co_config {
     const char *endpoint;  /* tcp://HOST:PORT; PORT * takes a free one; ipc:// works too */
+    const co_keys *keys;   /* NULL: whoever reaches the endpoint may work and submit. Borrowed for co_server_open only */
     uint32_t lease_ms;     /* a worker silent for so long is lost; 0: the default */
     void (*log)(void *user, const char *line); /* one event in plain words, without newline; may be NULL */
     void *user;

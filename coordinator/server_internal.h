@@ -60,6 +60,7 @@ struct co_server {
     co_map place_of_peer;
     doubt doubts[DOUBTS_MOST];
     unsigned doubt_count;
+    uint64_t strangers, strangers_us; /* turned away, as last logged, and when that was */
     uint64_t epoch;
     uint32_t lease_ms;
     int dismissed;

@@ -169,43 +169,48 @@ static void rows(wire_cursor *c, message *m)
     wire_u32_in(c, &m->rows.rows, 1, WIRE_MAX_SIDE);
 }
 
-/* One line a type: its name, its fields, and the greatest payload. */
+enum { OURS = 0, WORKER = WIRE_ROLE_WORKER, CLIENT = WIRE_ROLE_CLIENT, ANYONE = WIRE_ROLE_ANY };
+
+/* One line a type: its name, its fields, the greatest payload, and whose key entitles to say it to a coordinator (OURS: nobody's). */
 static const struct {
     const char *name;
     void (*walk)(wire_cursor *c, message *m);
     size_t payload_max;
+    unsigned from;
 } layout[WIRE_TYPE_END] = {
-    [WIRE_HELLO] = { "HELLO", hello, 0 },
-    [WIRE_WELCOME] = { "WELCOME", welcome, 0 },
-    [WIRE_WHO] = { "WHO", nothing, 0 },
-    [WIRE_PING] = { "PING", ping, 0 },
-    [WIRE_PONG] = { "PONG", pong, 0 },
-    [WIRE_ASSIGN] = { "ASSIGN", assign, 0 },
-    [WIRE_REVOKE] = { "REVOKE", leases, 0 },
-    [WIRE_FORGET] = { "FORGET", job, 0 },
-    [WIRE_RETURN] = { "RETURN", leases, 0 },
-    [WIRE_RESULT] = { "RESULT", result, WIRE_MAX_FRAME },
-    [WIRE_TILE_FAILED] = { "TILE_FAILED", tile_failed, 0 },
-    [WIRE_DRAIN] = { "DRAIN", nothing, 0 },
-    [WIRE_GOODBYE] = { "GOODBYE", nothing, 0 },
-    [WIRE_DISMISS] = { "DISMISS", nothing, 0 },
-    [WIRE_ERROR] = { "ERROR", error, 0 },
-    [WIRE_NEED_PACK] = { "NEED_PACK", need_pack, 0 },
-    [WIRE_PACK_CHUNK] = { "PACK_CHUNK", pack_chunk, WIRE_CHUNK_BYTES },
-    [WIRE_SUBMIT] = { "SUBMIT", submit, 0 },
-    [WIRE_ACCEPTED] = { "ACCEPTED", job, 0 },
-    [WIRE_STATUS] = { "STATUS", job, 0 },
-    [WIRE_JOB_STATUS] = { "JOB_STATUS", job_status, 0 },
-    [WIRE_NEED_FILM] = { "NEED_FILM", rows, 0 },
-    [WIRE_FILM_ROWS] = { "FILM_ROWS", rows, WIRE_MAX_FRAME },
-    [WIRE_CANCEL] = { "CANCEL", job, 0 },
-    [WIRE_RELEASE] = { "RELEASE", job, 0 },
-    [WIRE_NEXT_JOB] = { "NEXT_JOB", job, 0 },
+    [WIRE_HELLO] = { "HELLO", hello, 0, WORKER },
+    [WIRE_WELCOME] = { "WELCOME", welcome, 0, OURS },
+    [WIRE_WHO] = { "WHO", nothing, 0, OURS },
+    [WIRE_PING] = { "PING", ping, 0, ANYONE },
+    [WIRE_PONG] = { "PONG", pong, 0, OURS },
+    [WIRE_ASSIGN] = { "ASSIGN", assign, 0, OURS },
+    [WIRE_REVOKE] = { "REVOKE", leases, 0, OURS },
+    [WIRE_FORGET] = { "FORGET", job, 0, OURS },
+    [WIRE_RETURN] = { "RETURN", leases, 0, WORKER },
+    [WIRE_RESULT] = { "RESULT", result, WIRE_MAX_FRAME, WORKER },
+    [WIRE_TILE_FAILED] = { "TILE_FAILED", tile_failed, 0, WORKER },
+    [WIRE_DRAIN] = { "DRAIN", nothing, 0, WORKER },
+    [WIRE_GOODBYE] = { "GOODBYE", nothing, 0, WORKER },
+    [WIRE_DISMISS] = { "DISMISS", nothing, 0, OURS },
+    [WIRE_ERROR] = { "ERROR", error, 0, ANYONE },
+    [WIRE_NEED_PACK] = { "NEED_PACK", need_pack, 0, WORKER },
+    [WIRE_PACK_CHUNK] = { "PACK_CHUNK", pack_chunk, WIRE_CHUNK_BYTES, CLIENT },
+    [WIRE_SUBMIT] = { "SUBMIT", submit, 0, CLIENT },
+    [WIRE_ACCEPTED] = { "ACCEPTED", job, 0, OURS },
+    [WIRE_STATUS] = { "STATUS", job, 0, CLIENT },
+    [WIRE_JOB_STATUS] = { "JOB_STATUS", job_status, 0, OURS },
+    [WIRE_NEED_FILM] = { "NEED_FILM", rows, 0, CLIENT },
+    [WIRE_FILM_ROWS] = { "FILM_ROWS", rows, WIRE_MAX_FRAME, OURS },
+    [WIRE_CANCEL] = { "CANCEL", job, 0, CLIENT },
+    [WIRE_RELEASE] = { "RELEASE", job, 0, CLIENT },
+    [WIRE_NEXT_JOB] = { "NEXT_JOB", job, 0, CLIENT },
 };
 
 static int known(unsigned type) { return type < WIRE_TYPE_END && layout[type].walk; }
 
 const char *wire_type_name(unsigned type) { return known(type) ? layout[type].name : "?"; }
+
+unsigned wire_type_from(unsigned type) { return known(type) ? layout[type].from : 0; }
 
 static void header(wire_cursor *c, uint8_t *version, uint8_t *type)
 {

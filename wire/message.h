@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/keys.h"
 #include "wire/limits.h"
 
 /* Values are part of the protocol: never reuse one. HELLO and ERROR keep their layout in every version, so that
@@ -203,6 +204,9 @@ enum wire_verdict {
 /* Reads a frame from anyone. On WIRE_OK every field is within its bounds and payload_bytes is what the type allows; what a number refers to
  * (job, lease, offset) is for the caller to check. */
 int wire_decode(wire_message *out, const void *bytes, size_t size_bytes);
+
+/* Whose key entitles to send this type to a coordinator: enum wire_role, in bits; 0: nobody's, it is for the coordinator to say. */
+unsigned wire_type_from(unsigned type);
 
 /* "HELLO" ... for logs and tests; "?" for others. */
 const char *wire_type_name(unsigned type);

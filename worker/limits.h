@@ -8,6 +8,7 @@ enum {
     WK_HELLO_AGAIN_MS = 100,  /* at least between two hellos on one connection */
     WK_SEEK_MS = 2000,        /* without a welcome for so long, try a new connection ... */
     WK_SEEK_MOST_MS = 8000,   /* ... at longer and longer intervals, up to this */
+    WK_REFUSED_LOG_MS = 60000,/* at most so often a line about being turned away */
     WK_RECONNECT_MS = 100,    /* between two attempts of one connection */
     WK_DRAIN_MS = 5000,       /* a tile that runs for longer after SIGTERM is abandoned: container engines kill after 10 s */
     WK_LINGER_MS = 1000,      /* for the last results and the goodbye */

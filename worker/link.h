@@ -9,14 +9,17 @@
 
 typedef struct wk_link wk_link;
 
-/* MR_USAGE: not an endpoint. The name in it is resolved later, at each attempt to connect. */
-int wk_link_open(wk_link **out, const char *endpoint, mr_error *err);
+/* MR_USAGE: not an endpoint. The name in it is resolved later, at each attempt to connect. keys: NULL without; copied, wiped on close. */
+int wk_link_open(wk_link **out, const char *endpoint, const wire_keys *keys, mr_error *err);
 void wk_link_close(wk_link *link, int linger_ms); /* what is still to be sent has so long to leave */
 
 /* Closes the connection with all that waits in it and opens another. */
 int wk_link_again(wk_link *link, mr_error *err);
 
-/* Waits for a message, for fd to become readable, for a signal, or until the time is over. */
+/* Whether the other side turned us away since the last call, and then how, in words; NULL: no. The link then stays silent until wk_link_again. */
+const char *wk_link_refused(wk_link *link);
+
+/* Waits for a message, for fd to become readable, for a refusal, a signal, or until the time is over. */
 void wk_link_wait(wk_link *link, int fd, int timeout_ms);
 
 int wk_link_send(wk_link *link, const wire_message *message); /* no payload; -1: it cannot be sent now */

@@ -36,6 +36,7 @@ typedef struct worker {
     uint64_t welcomed_us;           /* in touch with a coordinator until then; for give_up_ms */
     uint64_t sought_us, hello_us;   /* this connection was opened; hello was said */
     uint32_t seek_ms;               /* the present interval between connections */
+    uint64_t refused_us;            /* that we were turned away was last said; 0: never */
     uint64_t pinged_us, leave_us;
     wk_task *kept, **kept_last;     /* results that wait for a welcome */
     wire_message in, out;
@@ -86,6 +87,15 @@ static void seek(worker *w, uint64_t now)
     w->sought_us = now;
     if (wk_link_again(w->link, &err)) say(w, "%s", err.text); /* tried again at the next interval */
     else say_hello(w, now);
+}
+
+/* Turned away at the door. The next connection may fare better: the other side may get other keys. */
+static void look_for_refusal(worker *w, uint64_t now)
+{
+    const char *how = wk_link_refused(w->link);
+    if (!how || (w->refused_us && now - w->refused_us < WK_REFUSED_LOG_MS * UINT64_C(1000))) return;
+    w->refused_us = now;
+    say(w, "the coordinator at %s %s", w->config->endpoint, how);
 }
 
 static void lost_touch(worker *w, uint64_t now)
@@ -527,6 +537,7 @@ static void work(worker *w)
         receive_all(w);
         if (w->state == GONE) return;
         now = now_us();
+        look_for_refusal(w, now);
         collect(w, now);
         on_time(w, now);
     }
@@ -557,7 +568,7 @@ int wk_run(const wk_config *config, mr_error *err)
                    .seek_ms = WK_SEEK_MS, .err = err };
     w->kept_last = &w->kept;
     introduce(w);
-    status = wk_link_open(&w->link, config->endpoint, err);
+    status = wk_link_open(&w->link, config->endpoint, config->keys, err);
     if (!status) status = wk_tracers_start(&w->tracers, config->threads, config->kernel, err);
     if (!status) {
         work(w);

@@ -6,9 +6,11 @@
 
 #include "tracer/error.h"
 #include "tracer/kernel.h"
+#include "wire/keys.h"
 
 typedef struct wk_config {
     const char *endpoint;       /* tcp://HOST:PORT of the coordinator, which may not be up yet; the name is resolved anew at each try */
+    const wire_keys *keys;      /* NULL: none; the coordinator then has none either */
     unsigned threads;           /* tracer threads, >= 1 */
     const char *name;           /* shown to people; NULL: host name and process id */
     const mr_kernel *kernel;

@@ -421,7 +421,7 @@ static void test_nobody_there(void **state)
     mr_error err;
     mr_film film;
     co_job_status status;
-    assert_int_equal(co_client_ping("tcp://127.0.0.1:1", 200, &err), MR_FAILED);
+    assert_int_equal(co_client_ping("tcp://127.0.0.1:1", NULL, 200, &err), MR_FAILED);
     assert_non_null(strstr(err.text, "no coordinator at tcp://127.0.0.1:1"));
     const co_client_config config = { .endpoint = "tcp://127.0.0.1:1", .connect_timeout_ms = 200 };
     assert_int_equal(co_client_render(&config, &pack, &picture, 0, &film, &status, &err), MR_FAILED);
@@ -430,7 +430,7 @@ static void test_nobody_there(void **state)
     assert_int_equal(wk_run(&worker, &err), MR_FAILED);
     worker.endpoint = "nonsense";
     assert_int_equal(wk_run(&worker, &err), MR_USAGE);
-    assert_int_equal(co_client_ping("nonsense", 200, &err), MR_USAGE);
+    assert_int_equal(co_client_ping("nonsense", NULL, 200, &err), MR_USAGE);
 }
 
 static void test_port_in_use(void **state)
