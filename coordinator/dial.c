@@ -79,5 +79,5 @@ int co_dial_refused(co_dial *d, mr_error *err)
 const char *co_dial_hint(const co_dial *d)
 {
     if (!d->failed) return "";
-    return d->with_keys ? " that holds the key which our key file names" : " that talks to strangers";
+    return d->with_keys ? " that holds the key which our key file names" : " that takes us without one: if it wants a key, give --key";
 }

@@ -119,7 +119,9 @@ const char *wk_link_refused(wk_link *l)
     }
     if (!refusal) return NULL;
     (void)zmq_disconnect(l->socket, l->endpoint);
-    if (refusal == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) return "breaks off our handshakes: does it hold the key that our key file names?";
+    if (refusal == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+        return l->with_keys ? "breaks off our handshakes: does it hold the key that our key file names?"
+                            : "breaks off our handshakes: if it wants a key, give --key";
     if (refusal == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) return "does not let our key in";
     return l->with_keys ? "uses no keys" : "wants a key: give --key";
 }
