@@ -1,5 +1,7 @@
 /* mobyray coordinator: hands tiles to whoever comes; renders its own SCENE first, when one is given, then serves further jobs. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -18,7 +20,8 @@ enum {
 };
 
 static cli_picture asked;
-static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report, *key;
+static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report, *state, *key;
+static uint32_t lease_ms;
 static int exit_when_done, insecure, quiet;
 
 static const arg_option options[] = {
@@ -27,6 +30,8 @@ static const arg_option options[] = {
     {"insecure", 0, ARG_FLAG, &insecure, 0, 0, "", "listen beyond this machine without keys: whoever reaches the port may work and submit"},
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", "SCENE's picture: .png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
     CLI_PICTURE_OPTIONS(asked),
+    {"state", 0, ARG_TEXT, &state, 0, 0, "DIR", "keep jobs and finished tiles in this folder, and go on with what is in it"},
+    {"lease", 0, ARG_COUNT, &lease_ms, 100, 3600000, "MS", "a worker silent for so many milliseconds is lost (default: 900)"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write SCENE's closing figures as JSON"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no log, no progress, no figures"},
@@ -38,6 +43,7 @@ typedef struct coordinator {
     uint64_t job;  /* SCENE's; 0: none */
     int any_job;   /* one has been here, whoever gave it */
     mr_pack pack;  /* SCENE's */
+    char picture[4096]; /* the whole name of SCENE's picture: so a later life knows it */
 } coordinator;
 
 static int pump(void *user, mr_error *err)
@@ -65,6 +71,33 @@ static int save(coordinator *c, const co_job_status *status, mr_error *err)
     return MR_OK;
 }
 
+/* A picture that a former life was asked for, of another SCENE than ours. It has ended: written to where it was meant to go, and forgotten. */
+static int save_owned(coordinator *c, const co_owned *o, const co_job_status *status, mr_error *err)
+{
+    char line[512];
+    int result = MR_OK;
+    if (status->state == CO_JOB_FAILED) result = report_failure(c->server, o->job, status, err);
+    if (status->state == CO_JOB_DONE) result = mr_film_save(co_server_film(c->server, o->job), o->pack->settings, o->output, err);
+    if (result != MR_OK) return result;
+    (void)snprintf(line, sizeof line, "the picture of job %llu is in %.400s", (unsigned long long)o->job, o->output);
+    if (status->state == CO_JOB_DONE) say(c, line);
+    co_server_forget(c->server, o->job);
+    return MR_OK;
+}
+
+/* Those of them that have ended. */
+static int save_all_owned(coordinator *c, mr_error *err)
+{
+    co_owned o;
+    co_job_status status;
+    for (uint64_t after = 0; co_server_owned(c->server, after, &o); after = o.job) {
+        if (o.job == c->job || co_server_status(c->server, o.job, &status) != MR_OK || status.state < CO_JOB_DONE) continue;
+        int result = save_owned(c, &o, &status, err);
+        if (result != MR_OK) return result;
+    }
+    return MR_OK;
+}
+
 /* Pumps until SCENE's job has ended, and saves its picture. */
 static int render_job(coordinator *c, mr_error *err)
 {
@@ -81,6 +114,24 @@ static int render_job(coordinator *c, mr_error *err)
     return status.state == CO_JOB_DONE ? save(c, &status, err) : report_failure(c->server, c->job, &status, err);
 }
 
+/* The job that a former life began for the same file, if it is the same picture of the same scene. Another one for that file is replaced. */
+static void take_up(coordinator *c, const mr_picture *picture)
+{
+    co_owned o;
+    for (uint64_t after = 0; co_server_owned(c->server, after, &o); after = o.job) {
+        if (strcmp(o.output, c->picture) != 0) continue;
+        int same = !memcmp(o.pack->header->hash, c->pack.header->hash, MR_HASH_BYTES) && !memcmp(&o.picture, picture, sizeof o.picture) &&
+                   o.tile == asked.tile;
+        if (same && !c->job) {
+            c->job = o.job;
+            continue;
+        }
+        say(c, "another picture had been begun for that file: it is given up");
+        (void)co_server_cancel(c->server, o.job);
+        co_server_forget(c->server, o.job);
+    }
+}
+
 static int render_scene(coordinator *c, const char *scene, mr_error *err)
 {
     char line[512];
@@ -90,7 +141,8 @@ static int render_scene(coordinator *c, const char *scene, mr_error *err)
     if (status != MR_OK) return status;
     const mr_picture picture = cli_resolve_picture(&asked, &c->pack);
     status = mr_picture_check(&picture, err);
-    if (status == MR_OK) status = co_server_submit(c->server, &c->pack, &picture, asked.tile, &c->job, err);
+    if (status == MR_OK) take_up(c, &picture);
+    if (status == MR_OK && !c->job) status = co_server_submit_to(c->server, &c->pack, &picture, asked.tile, c->picture, &c->job, err);
     if (status != MR_OK) return status;
     progress_start(&c->bar, quiet, &picture);
     (void)snprintf(line, sizeof line, "rendering %ux%u, %u samples a pixel; %u workers are here", picture.width, picture.height,
@@ -117,6 +169,8 @@ static int busy(coordinator *c)
 static int serve(coordinator *c, mr_error *err)
 {
     for (;;) {
+        int saved = save_all_owned(c, err);
+        if (saved != MR_OK) return saved;
         int working = busy(c);
         if (exit_when_done && c->any_job && !working) return MR_OK;
         int status = pump(c, err);
@@ -134,7 +188,7 @@ static int run_server(coordinator *c, const char *scene, mr_error *err)
     if (status == MR_OK && scene) c->any_job = 1;
     if (status == MR_OK && scene && !exit_when_done) say(c, "waiting for further jobs: mobyray render SCENE --cluster ENDPOINT");
     if (status == MR_OK) status = serve(c, err);
-    if (c->job && status != MR_OK) {
+    if (c->job && status != MR_OK && !state) { /* with a state, the next life goes on with it */
         (void)co_server_cancel(c->server, c->job);
         (void)co_server_step(c->server, STEP_MS, NULL); /* so that the workers hear of it */
     }
@@ -163,11 +217,24 @@ static int check(const char *scene, mr_error *err)
 static int open_server(coordinator *c, mr_error *err)
 {
     co_keys keys = {.permits = NULL};
-    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .log = log_line, .user = &c->bar};
+    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .log = log_line, .user = &c->bar};
     int status = key ? keys_load_coordinator(key, &keys, err) : MR_OK;
     if (status == MR_OK) status = co_server_open(&c->server, &config, err);
     keys_wipe(&keys);
     return status;
+}
+
+/* The name of a file that may not be there yet, from the root: the next life may start elsewhere. */
+static int whole_name(char name[4096], const char *file, mr_error *err)
+{
+    char folder[4096];
+    const char *slash = strrchr(file, '/');
+    (void)snprintf(folder, sizeof folder, "%.*s", slash == file ? 1 : slash ? (int)(slash - file) : 1, slash ? file : ".");
+    char *real = realpath(folder, NULL);
+    if (!real) return mr_fail(err, MR_FAILED, "%s: %s", folder, strerror(errno));
+    int length = snprintf(name, 4096, "%s/%s", strcmp(real, "/") ? real : "", slash ? slash + 1 : file);
+    free(real);
+    return length < 4096 ? MR_OK : mr_fail(err, MR_FAILED, "%s: the name is too long", file);
 }
 
 static int run_coordinator(const arg_result *args, mr_error *err)
@@ -176,7 +243,8 @@ static int run_coordinator(const arg_result *args, mr_error *err)
     coordinator c = {.bar = {.quiet = quiet}};
     int status = check(scene, err);
     if (status != MR_OK) return status;
-    status = open_server(&c, err);
+    if (scene) status = whole_name(c.picture, output, err);
+    if (status == MR_OK) status = open_server(&c, err);
     if (status != MR_OK) return status;
     status = run_server(&c, scene, err);
     co_server_close(c.server);
@@ -189,7 +257,8 @@ const cli_command coordinator_command = {
     "hand tiles to workers, render SCENE and further jobs",
     "[SCENE] [OPTIONS]",
     "Renders SCENE, when one is given, with the workers that join, then stays up for jobs of `mobyray render --cluster`.\n"
-    "On SIGTERM it cancels what is under way and ends.",
+    "On SIGTERM it cancels what is under way and ends; with --state it leaves that to its next life.\n"
+    "With --state, a tile counts once it is on disk: killed at any moment, the coordinator goes on where it was.",
     options,
     1,
     run_coordinator};

@@ -160,6 +160,7 @@ static void relieve(co_scheduler *s, uint64_t now_us)
 
 void co_dispatch(co_scheduler *s, uint64_t now_us)
 {
+    if (s->held) return;
     feed(s, now_us);
     relieve(s, now_us);
 }

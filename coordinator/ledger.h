@@ -47,6 +47,7 @@ typedef struct job {
     uint32_t done, aside;
     co_job_status sums;        /* state and totals */
     uint64_t submitted_us, begun_us, ended_us;
+    uint64_t elapsed_us;       /* of former lives, already taken from the times above */
     uint64_t unit_us;          /* what a unit takes of late, on any worker; 0: not known yet */
     co_map seen;               /* folded incarnations of workers that were given a unit */
 } job;
@@ -87,6 +88,7 @@ struct co_scheduler {
     uint64_t lease_us, ticked_us;
     co_action *actions;
     uint32_t action_capacity, action_first, action_count;
+    int held;                  /* nothing is given out */
     int broken;
 };
 

@@ -15,7 +15,7 @@ enum {
 
 /* The scheduler */
 enum {
-    CO_LEASE_MS = 1000,        /* a worker silent for so long is lost: its tiles go to others */
+    CO_LEASE_MS = 900,         /* a worker silent for so long is lost, its tiles go to others: within a second, the tick included */
     CO_HEARTBEATS_A_LEASE = 5, /* so that one late heartbeat is no loss */
     CO_DEATHS_MOST = 5,        /* a unit that was in the hands of so many workers when they died is put aside */
     CO_DEATHS_ALONE = 2,       /* from here on it is given out alone, to find the culprit */
@@ -45,6 +45,19 @@ enum {
     CO_UPLOAD_SILENCE_MS = 30000,
     CO_CLIENT_SILENCE_MS = 60000, /* a client's job ends when its client is gone for so long (not if detached) */
     CO_PICTURE_PIXELS_MOST = 1 << 29 /* of a client's job: 12 GiB of film */
+};
+
+/* The journal (coordinator/journal.h) */
+enum {
+    CO_PATH_MOST = 4096,           /* bytes of a file name with its terminator: PATH_MAX of Linux */
+    CO_RECORD_PARTS_MOST = 1024,   /* units in one record: sample ranges of one tile that were added up */
+    CO_BATCH_BYTES = 4 << 20,      /* made durable at once, and one record more */
+    CO_JOURNAL_LOOK_BYTES = 16 << 20, /* a file below this is not worth rewriting */
+    CO_JOURNAL_RETRY_MS = 200,     /* between two attempts to write while there is no room */
+    CO_JOURNAL_HOLD_BYTES = 64 << 20, /* not durable yet: no more work is given out, the disk cannot keep up */
+    CO_JOURNAL_DROP_BYTES = 256 << 20, /* ... and results are sent back to the queue: our memory has an end */
+    CO_JOBS_UNSETTLED_MOST = 60,   /* jobs that are not durable yet ... */
+    CO_JOB_IDS_SKIPPED = 64        /* ... so that after a crash no id comes twice: workers may still hold results of the former */
 };
 
 /* The client */

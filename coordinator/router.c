@@ -24,6 +24,7 @@ struct co_router {
     zmq_msg_t frame;
     co_map peer_of_fd;
     uint64_t failed_handshakes;
+    int fd; /* see co_router_watch */
     char endpoint[ENDPOINT_MAX];
 };
 
@@ -90,6 +91,7 @@ int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, m
     co_router *r = calloc(1, sizeof *r);
     if (!r) return mr_fail(err, MR_FAILED, "no memory for a socket");
     (void)zmq_msg_init(&r->frame);
+    r->fd = -1;
     int status = start(r, endpoint, keys, err);
     if (status) co_router_close(r, 0);
     else *out = r;
@@ -113,12 +115,15 @@ void co_router_close(co_router *r, int linger_ms)
     free(r);
 }
 
+void co_router_watch(co_router *r, int fd) { r->fd = fd; }
+
 int co_router_wait(co_router *r, int timeout_ms, mr_error *err)
 {
     zmq_pollitem_t items[] = { { .socket = r->socket, .events = ZMQ_POLLIN },
                                { .socket = r->monitor, .events = ZMQ_POLLIN },
-                               { .socket = co_guard_socket(r->guard), .events = ZMQ_POLLIN } };
-    int ready = zmq_poll(items, 3, timeout_ms);
+                               { .socket = co_guard_socket(r->guard), .events = ZMQ_POLLIN },
+                               { .fd = r->fd, .events = ZMQ_POLLIN } };
+    int ready = zmq_poll(items, r->fd < 0 ? 3 : 4, timeout_ms);
     if (ready > 0 && items[2].revents) co_guard_answer(r->guard);
     if (ready >= 0 || zmq_errno() == EINTR) return MR_OK;
     return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));

@@ -19,6 +19,9 @@ int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, m
 void co_router_close(co_router *r, int linger_ms); /* waits so long at most for what is still to be sent */
 const char *co_router_endpoint(const co_router *r);
 
+/* Waiting ends when fd is readable, too. -1: none. */
+void co_router_watch(co_router *r, int fd);
+
 /* Waits until something can be received, a connection broke, or the time is over (or a signal came). */
 int co_router_wait(co_router *r, int timeout_ms, mr_error *err);
 

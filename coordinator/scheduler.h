@@ -86,6 +86,14 @@ void co_scheduler_left(co_scheduler *s, uint64_t now_us, uint32_t peer, int why)
 void co_scheduler_tick(co_scheduler *s, uint64_t now_us);
 uint64_t co_scheduler_deadline(const co_scheduler *s, uint64_t now_us); /* >= now_us */
 
+/* Going on where a former life ended, before any worker has joined. Ids up to `last` are not given to new jobs; co_scheduler_submit gives the next one. */
+void co_scheduler_skip_jobs(co_scheduler *s, uint64_t last);
+/* Adds to the job's totals; elapsed_us: so long had it been going on when this came in. */
+void co_scheduler_restore_totals(co_scheduler *s, uint64_t job, uint64_t rays, uint64_t bytes, uint64_t elapsed_us);
+
+/* While held, no unit is given out; what is out may come in. */
+void co_scheduler_hold(co_scheduler *s, uint64_t now_us, int held);
+
 uint32_t co_scheduler_workers(const co_scheduler *s);
 uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer); /* 0: not a worker */
 int co_scheduler_broken(const co_scheduler *s); /* memory ran out in an event: nothing it says can be relied upon any more */

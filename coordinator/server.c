@@ -1,5 +1,5 @@
 /* The server: sockets on one side, the pure scheduler on the other. Here: jobs, the step, and what becomes of the scheduler's actions. */
-#include "coordinator/server_internal.h"
+#include "coordinator/server_state.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,8 +35,10 @@ static int start(co_server *s, mr_error *err)
     s->packer = wire_packer_new();
     if (!s->scheduler || !s->packer) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
     if (getrandom(&s->epoch, sizeof s->epoch, 0) != (ssize_t)sizeof s->epoch) return mr_fail(err, MR_FAILED, "no random numbers");
-    int status = co_router_open(&s->router, s->config.endpoint, s->config.keys, err);
+    int status = co_state_open(s, err);
+    if (!status) status = co_router_open(&s->router, s->config.endpoint, s->config.keys, err);
     s->config.keys = NULL; /* its owner may wipe it now */
+    if (!status && s->state) co_router_watch(s->router, co_state_fd(s));
     return status;
 }
 
@@ -54,6 +56,7 @@ int co_server_open(co_server **out, const co_config *config, mr_error *err)
 static void free_job(co_server *s, server_job *j)
 {
     mr_film_free(&j->film);
+    free(j->output);
     if (j->upload && --j->upload->jobs == 0) co_server_drop_upload(s, j->upload);
     free(j);
 }
@@ -62,6 +65,7 @@ void co_server_close(co_server *s)
 {
     if (!s) return;
     co_router_close(s->router, 0);
+    co_state_close(s);
     while (s->jobs) {
         server_job *j = s->jobs;
         s->jobs = j->next;
@@ -111,7 +115,18 @@ uint64_t *co_server_sums(co_server *s, size_t count)
     return sums;
 }
 
+uint8_t *co_server_bytes(co_server *s, size_t size)
+{
+    if (s->bytes_capacity >= size) return s->bytes;
+    uint8_t *bytes = realloc(s->bytes, size);
+    if (!bytes) return NULL;
+    s->bytes = bytes;
+    s->bytes_capacity = size;
+    return bytes;
+}
+
 static void flush(co_server *s);
+static void remove_job(co_server *s, uint64_t job);
 
 int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, server_job **out, mr_error *err)
 {
@@ -119,6 +134,7 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
     if (!j) return mr_fail(err, MR_FAILED, "no memory for a job");
     j->pack = pack;
     j->picture = *picture;
+    j->tile = tile;
     int status = mr_picture_check(picture, err);
     if (!status) status = mr_film_init(&j->film, picture, err);
     if (!status) status = co_scheduler_submit(s->scheduler, co_now_us(), picture, tile, &j->id, err);
@@ -133,27 +149,45 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
     return MR_OK;
 }
 
-int co_server_submit(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err)
+void co_server_withdraw(co_server *s, server_job *j)
+{
+    (void)co_scheduler_cancel(s->scheduler, co_now_us(), j->id);
+    flush(s);
+    remove_job(s, j->id);
+}
+
+int co_server_submit_to(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const char *output, uint64_t *job, mr_error *err)
 {
     server_job *j = NULL;
     int status = co_server_add_job(s, pack, picture, tile, &j, err);
     if (status) return status;
+    if (output) j->output = strdup(output);
+    status = output && !j->output ? mr_fail(err, MR_FAILED, "no memory for a job") : co_state_job(s, j, err);
+    if (status) {
+        co_server_withdraw(s, j);
+        return status;
+    }
     *job = j->id;
     flush(s);
     return MR_OK;
 }
 
+int co_server_submit(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err)
+{
+    return co_server_submit_to(s, pack, picture, tile, NULL, job, err);
+}
+
 int co_server_cancel(co_server *s, uint64_t job)
 {
     int status = co_scheduler_cancel(s->scheduler, co_now_us(), job);
+    if (status == 0) co_state_cancelled(s, job);
     flush(s);
     return status ? MR_FAILED : MR_OK;
 }
 
-void co_server_forget(co_server *s, uint64_t job)
+/* Of a job that has ended. */
+static void remove_job(co_server *s, uint64_t job)
 {
-    co_job_status status;
-    if (co_server_status(s, job, &status) || status.state < CO_JOB_DONE) return;
     co_scheduler_forget(s->scheduler, job);
     for (server_job **at = &s->jobs; *at; at = &(*at)->next) {
         if ((*at)->id != job) continue;
@@ -164,9 +198,30 @@ void co_server_forget(co_server *s, uint64_t job)
     }
 }
 
+void co_server_forget(co_server *s, uint64_t job)
+{
+    co_job_status status;
+    const server_job *j = co_server_find(s, job);
+    if (!j || co_scheduler_status(s->scheduler, co_now_us(), job, &status) || status.state < CO_JOB_DONE) return;
+    co_state_gone(s, j);
+    remove_job(s, job);
+}
+
 int co_server_status(const co_server *s, uint64_t job, co_job_status *out)
 {
-    return co_scheduler_status(s->scheduler, co_now_us(), job, out) ? MR_FAILED : MR_OK;
+    const server_job *j = co_server_find(s, job);
+    if (!j || co_scheduler_status(s->scheduler, co_now_us(), job, out)) return MR_FAILED;
+    co_state_mask(j, out);
+    return MR_OK;
+}
+
+int co_server_owned(const co_server *s, uint64_t after, co_owned *out)
+{
+    const server_job *next = NULL;
+    for (const server_job *j = s->jobs; j; j = j->next)
+        if (j->output && j->id > after && (!next || j->id < next->id)) next = j;
+    if (next) *out = (co_owned){ .job = next->id, .output = next->output, .pack = next->pack, .picture = next->picture, .tile = next->tile };
+    return next != NULL;
 }
 
 const mr_film *co_server_film(const co_server *s, uint64_t job)
@@ -284,13 +339,21 @@ static void say_aside(co_server *s, const co_action *a)
                   (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample, t.first_sample + t.sample_count - 1);
 }
 
-static void say_ended(co_server *s, const co_action *a)
+void co_server_say_ended(co_server *s, server_job *j)
 {
     static const char *const words[] = { [CO_JOB_DONE] = "done", [CO_JOB_FAILED] = "failed", [CO_JOB_CANCELLED] = "cancelled" };
     co_job_status status;
-    if (co_server_status(s, a->job, &status)) return;
-    co_server_log(s, "job %llu %s after %.2f s: %llu of %llu tiles, %llu redone", (unsigned long long)a->job, words[status.state], status.seconds,
+    if (co_server_status(s, j->id, &status)) return;
+    j->say_ended = status.state < CO_JOB_DONE; /* not on disk yet: later */
+    if (j->say_ended) return;
+    co_server_log(s, "job %llu %s after %.2f s: %llu of %llu tiles, %llu redone", (unsigned long long)j->id, words[status.state], status.seconds,
                   (unsigned long long)status.tiles_done, (unsigned long long)status.tiles, (unsigned long long)status.tiles_redone);
+}
+
+static void say_ended(co_server *s, const co_action *a)
+{
+    server_job *j = co_server_find(s, a->job);
+    if (j) co_server_say_ended(s, j);
 }
 
 static void flush(co_server *s)
@@ -412,7 +475,9 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     say_strangers(s, co_now_us());
     if (n < CO_BATCH_MOST) co_scheduler_tick(s->scheduler, co_now_us()); /* nobody is silent whose message we have not read yet */
     co_server_clients_tick(s, co_now_us());
+    status = co_state_tick(s, err);
     flush(s);
+    if (status) return status;
     return co_scheduler_broken(s->scheduler) ? mr_fail(err, MR_FAILED, "no memory for the scheduler") : MR_OK;
 }
 

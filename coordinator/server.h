@@ -18,6 +18,7 @@ typedef struct co_server co_server;
 typedef struct co_config {
     const char *endpoint;  /* tcp://HOST:PORT; PORT * takes a free one; ipc:// works too */
     const co_keys *keys;   /* NULL: whoever reaches the endpoint may work and submit. Borrowed for co_server_open only */
+    const char *state;     /* a folder: jobs and results are kept there and survive a crash (coordinator/journal.h); NULL: in memory alone */
     uint32_t lease_ms;     /* a worker silent for so long is lost; 0: the default */
     void (*log)(void *user, const char *line); /* one event in plain words, without newline; may be NULL */
     void *user;
@@ -37,13 +38,15 @@ typedef struct co_job_status {
     double busy_seconds;             /* since the first tile was given out */
 } co_job_status;
 
-/* Binds. The endpoint in use: MR_FAILED with "... in use". */
+/* Binds, and goes on with what the state has. The endpoint or the state in use: MR_FAILED with "... in use"; a damaged state: MR_BAD_INPUT. */
 int co_server_open(co_server **out, const co_config *config, mr_error *err);
 void co_server_close(co_server *server);
 const char *co_server_endpoint(const co_server *server); /* as bound, with the real port */
 
 /* Queues a picture. pack is borrowed until the job is forgotten or the server closed. tile: side in pixels, 0: chosen from the picture. */
 int co_server_submit(co_server *server, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err);
+/* The same, and notes where the owner will put the picture, so that a later life of the coordinator knows. output: as the owner likes it. */
+int co_server_submit_to(co_server *server, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const char *output, uint64_t *job, mr_error *err);
 int co_server_cancel(co_server *server, uint64_t job);
 void co_server_forget(co_server *server, uint64_t job); /* frees a job that has ended */
 
@@ -52,6 +55,17 @@ int co_server_step(co_server *server, int timeout_ms, mr_error *err);
 
 int co_server_status(const co_server *server, uint64_t job, co_job_status *out); /* MR_FAILED: no such job */
 const mr_film *co_server_film(const co_server *server, uint64_t job);            /* NULL: no such job; complete once CO_JOB_DONE */
+
+/* A job that the owner submitted to a file, in this life or a former one. Pointers are valid until it is forgotten. */
+typedef struct co_owned {
+    uint64_t job;
+    const char *output;
+    const mr_pack *pack;
+    mr_picture picture;
+    uint32_t tile;
+} co_owned;
+/* The one with the least id > after: 1, or 0 when there is none. */
+int co_server_owned(const co_server *server, uint64_t after, co_owned *out);
 uint64_t co_server_next_job(const co_server *server, uint64_t after); /* ids in order; 0: no more */
 uint32_t co_server_worker_count(const co_server *server);
 

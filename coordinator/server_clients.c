@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/server_internal.h"
+#include "coordinator/server_state.h"
 
 /* ---- packs that clients send ---- */
 
@@ -90,6 +90,11 @@ static void accept_job(co_server *s, uint64_t now_us, uint32_t peer, const wire_
     j->heard_us = now_us;
     memcpy(j->name, submit->name, sizeof j->name);
     memcpy(j->token, submit->token, sizeof j->token);
+    if (co_state_job(s, j, &err)) {
+        co_server_withdraw(s, j);
+        co_server_error(s, peer, WIRE_ERROR_REFUSED, err.text);
+        return;
+    }
     co_server_log(s, "job %llu from a client: %ux%u pixels, %u samples each, scene \"%s\"", (unsigned long long)j->id, picture.width,
                   picture.height, picture.spp, pack->settings->name);
     wire_message m = { .type = WIRE_ACCEPTED, .job.job = j->id };
@@ -198,13 +203,7 @@ static void need_film(co_server *s, uint64_t now_us, uint32_t peer)
     if (!j || co_server_status(s, j->id, &st) || st.state != CO_JOB_DONE) return;
     size_t row = (size_t)3 * j->film.width, count = row * rows;
     if (first >= j->film.height || rows > j->film.height - first || count > WIRE_MAX_VALUES) return;
-    size_t bound = wire_sums_bound(count);
-    if (s->bytes_capacity < bound) {
-        uint8_t *bytes = realloc(s->bytes, bound);
-        if (!bytes) return;
-        s->bytes = bytes;
-        s->bytes_capacity = bound;
-    }
+    if (!co_server_bytes(s, wire_sums_bound(count))) return;
     wire_message m = { .type = WIRE_FILM_ROWS, .rows = s->in.rows };
     size_t size = wire_sums_encode(s->packer, j->film.sums + row * first, count, s->bytes);
     (void)co_router_send(s->router, peer, &m, s->bytes, size);
@@ -216,7 +215,7 @@ static void end_job(co_server *s, uint64_t now_us, uint32_t peer, int forget)
     server_job *j = asked_job(s, now_us, peer, s->in.job.job);
     if (!j || !j->from_client) return;
     uint64_t id = j->id;
-    if (!forget) (void)co_scheduler_cancel(s->scheduler, now_us, id);
+    if (!forget) (void)co_server_cancel(s, id);
     else co_server_forget(s, id);
 }
 
@@ -250,7 +249,7 @@ void co_server_clients_tick(co_server *s, uint64_t now_us)
         next = j->next;
         if (!j->from_client || j->detached || now_us - j->heard_us < CO_CLIENT_SILENCE_MS * UINT64_C(1000)) continue;
         uint64_t id = j->id;
-        if (co_scheduler_cancel(s->scheduler, now_us, id) == 0)
+        if (co_server_cancel(s, id) == MR_OK)
             co_server_log(s, "job %llu: its client is gone", (unsigned long long)id);
         co_server_forget(s, id);
     }

@@ -30,6 +30,12 @@ typedef struct server_job {
     upload *upload;      /* that pack's owner, or NULL: the submitter's */
     mr_picture picture;
     mr_film film;
+    uint32_t tile;       /* as asked for */
+    char *output;        /* the owner's: see co_server_submit_to; NULL: none. Owned */
+    struct {             /* in the film, and not on disk yet: see server_state.c */
+        uint64_t records, tiles, samples, rays, bytes;
+    } unsettled;
+    int say_ended;       /* its end is still to be told */
     int from_client, detached;
     char name[WIRE_MAX_NAME]; /* as its client says */
     uint8_t token[WIRE_TOKEN_BYTES];
@@ -40,6 +46,8 @@ typedef struct server_worker { /* what people want to know of a worker; the sche
     char name[WIRE_MAX_NAME], host[WIRE_MAX_NAME], kernel[WIRE_MAX_NAME];
     uint32_t peer, threads;
 } server_worker;
+
+typedef struct co_state co_state;
 
 enum { DOUBTS_MOST = 64 };
 
@@ -61,6 +69,7 @@ struct co_server {
     doubt doubts[DOUBTS_MOST];
     unsigned doubt_count;
     uint64_t strangers, strangers_us; /* turned away, as last logged, and when that was */
+    struct co_state *state;   /* NULL: none */
     uint64_t epoch;
     uint32_t lease_ms;
     int dismissed;
@@ -77,11 +86,15 @@ uint64_t co_now_us(void);
 void co_server_log(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 server_job *co_server_find(const co_server *s, uint64_t job);
 uint64_t *co_server_sums(co_server *s, size_t count); /* scratch for count values, or NULL */
+uint8_t *co_server_bytes(co_server *s, size_t size);  /* scratch for a message's payload, or NULL */
 
 /* The pack of that hash from any job or complete upload, or NULL; with its owner. */
 const mr_pack *co_server_find_pack(const co_server *s, const uint8_t hash[WIRE_HASH_BYTES], upload **owner);
+/* Takes a new job back: it never was. */
+void co_server_withdraw(co_server *s, server_job *j);
 int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, server_job **out, mr_error *err);
 
+void co_server_say_ended(co_server *s, server_job *j);
 void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);
 void co_server_forget_worker(co_server *s, uint32_t peer); /* its name and host */
 void co_server_lose(co_server *s, uint32_t peer, int why);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/server_internal.h"
+#include "coordinator/server_state.h"
 
 static int remember(co_server *s, uint32_t peer, const wire_hello *h)
 {
@@ -61,15 +61,15 @@ static void refuse_result(co_server *s, uint64_t now_us, uint32_t peer)
     co_scheduler_failed(s->scheduler, now_us, peer, s->in.result.lease);
 }
 
-/* Adds the rows of `bands` to the film. tile: the unit's; sums: those of the rows from r->y on. */
-static void add_bands(mr_film *film, const mr_tile *tile, const wire_result *r, uint16_t bands, const uint64_t *sums)
+/* Adds the rows of `bands` to the film. tile: the unit's; sums: those of the rows that s->in.result says. */
+static void add_bands(const co_server *s, server_job *j, const mr_tile *tile, uint16_t bands, const uint64_t *sums)
 {
     for (uint16_t left = bands; left;) {
         mr_tile part = *tile;
         uint16_t run = co_bands_run(left);
         co_bands_span(tile->height, run, &part.y, &part.height);
         part.y += tile->y;
-        mr_film_add(film, &part, sums + (size_t)3 * tile->width * (part.y - r->y));
+        mr_film_add(&j->film, &part, sums + (size_t)3 * tile->width * (part.y - s->in.result.y));
         left = (uint16_t)(left & ~run);
     }
 }
@@ -93,7 +93,13 @@ static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_by
         refuse_result(s, now_us, peer);
         return;
     }
-    add_bands(&j->film, &tile, r, co_scheduler_result(s->scheduler, now_us, peer, &event), sums);
+    if (!co_state_has_room(s)) {
+        co_scheduler_returned(s->scheduler, now_us, peer, r->lease);
+        return;
+    }
+    uint16_t bands = co_scheduler_result(s->scheduler, now_us, peer, &event);
+    add_bands(s, j, &tile, bands, sums);
+    if (bands) co_state_result(s, j, &tile, bands, sums, &event);
 }
 
 static void tile_failed(co_server *s, uint64_t now_us, uint32_t peer)
