@@ -78,7 +78,7 @@ endif
 comma := ,
 say = @printf '  %-5s %s\n' $(1) $(2)
 
-.PHONY: all deps deps-test deps-lint render test tests unit bench bench-workers bench-rays bench-growth bench-split benches asan tsan lint headers layers docker install clean help rays-plugin FORCE
+.PHONY: all deps deps-test deps-lint render test tests unit chaos bench bench-workers bench-rays bench-growth bench-split benches asan tsan lint headers layers docker install clean help rays-plugin FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -109,6 +109,10 @@ tests: $(TESTS)
 unit: $(TESTS) # runs the C tests; every one runs, then the first failure counts
 	@failed=; for test in $(TESTS); do echo "== $$test"; $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi; echo "$(words $(TESTS)) test programs passed"
+
+chaos: deps-test ## the fault tests at full size (tests/FAULTS.md); `make test` runs a short form of each
+	@$(MAKE) --no-print-directory $(JOBS) all tests
+	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py $(PYTEST_FLAGS)
 
 bench: bench-rays bench-growth bench-split bench-workers ## all of the following four: tables, and JSON in out/
 
@@ -174,9 +178,18 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 # ---- rules -----------------------------------------------------------------------------------------------------------
-$(BIN): $(B)/cli/main.o $(B)/libcli.a $(ARCHIVES)
+$(BIN): $(B)/cli/main.o $(B)/libcli.a $(ARCHIVES) | build/curve.ok
 	$(call say,link,$@)
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+# Keys need CURVE. 126: built for another machine, cannot be run here; the program looks, too, when it starts.
+build/curve.ok:
+	@mkdir -p build
+	@printf '#include <zmq.h>\nint main(void) { return zmq_has("curve") ? 0 : 3; }\n' | \
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $(shell pkg-config --cflags libzmq) -x c - -x none -o build/curve-probe $(shell pkg-config --libs libzmq)
+	@build/curve-probe 2>/dev/null; status=$$?; [ $$status = 0 ] || [ $$status = 126 ] || \
+	{ echo "mobyray needs a libzmq that was built with CURVE (libsodium); this one was not: see pkg-config --libs libzmq" >&2; exit 1; }
+	@touch $@
 
 $(B)/libtracer.a: $(tracer_OBJ)
 define library

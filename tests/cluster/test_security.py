@@ -13,6 +13,8 @@ import tempfile
 import pytest
 
 import waiting
+from running import ROOT
+
 PICTURE = ("--size", "256x256", "--spp", "64", "--tile", "32")
 SMALL = ("--size", "64x64", "--spp", "4")
 
@@ -208,6 +210,21 @@ def test_an_embedded_cluster_is_closed_to_others(mobyray, cornell, short_folder)
         assert other.returncode != 0
     render.signal(signal.SIGINT)
     render.wait(130)
+
+
+# ---- the build ----
+
+@pytest.mark.skipif(not shutil.which("make") or not shutil.which("gcc"), reason="no compiler here")
+def test_a_libzmq_without_curve_fails_the_build_with_a_message(short_folder):
+    (short_folder / "zmq.h").write_text("int zmq_has(const char *what);\n")
+    (short_folder / "zmq.c").write_text("int zmq_has(const char *what) { return what[0] == 'x'; }\n")
+    (short_folder / "libzmq.pc").write_text(f"Name: libzmq\nDescription: without\nVersion: 4\nCflags: -I{short_folder}\nLibs: {short_folder}/zmq.o\n")
+    subprocess.run(["gcc", "-c", "zmq.c"], cwd=short_folder, check=True)
+    shutil.copy(ROOT / "Makefile", short_folder)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(["make", "CC=gcc", "build/curve.ok"], cwd=short_folder, env={**kept, "PKG_CONFIG_PATH": str(short_folder)},
+                          capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "mobyray needs a libzmq that was built with CURVE" in done.stderr, done.stdout + done.stderr
 
 
 # ---- noise ----
