@@ -41,6 +41,11 @@ enum {
     CO_KEEPALIVE_MS = 10000,   /* ZeroMQ's own heartbeats, below our leases: they free the connection ... */
     CO_KEEPALIVE_TIMEOUT_MS = 30000, /* ... of a client whose machine is gone */
     CO_STRANGERS_LOG_MS = 10000, /* at most so often a line about those turned away */
+    CO_PACK_SERVED = 8,        /* workers that are sent a pack at one time; their windows are what may queue for the line */
+    CO_PACK_TURN_BYTES = 16 << 20, /* then it is another's turn */
+    CO_PACK_STEP_BYTES = 4 << 20,  /* in one step: 40 ms of a gigabit line; messages are handled in between */
+    CO_PACK_IDLE_MS = 500,     /* one that asks for nothing for so long loses its turn */
+    CO_SLOW_LINE_BYTES = 512,  /* so many came within a lease: more than ZeroMQ's own heartbeats; the line is slow, not dead */
     CO_UPLOADS_MOST = 16,      /* packs being received */
     CO_UPLOAD_SILENCE_MS = 30000,
     CO_CLIENT_SILENCE_MS = 60000, /* a client's job ends when its client is gone for so long (not if detached) */

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <zmq.h>
 
 #include "coordinator/limits.h"
@@ -22,7 +25,8 @@ struct co_router {
     void *context, *socket, *monitor;
     co_guard *guard;
     zmq_msg_t frame;
-    co_map peer_of_fd;
+    co_map peer_of_fd, fd_of_peer; /* fd_of_peer: of the peers in the other */
+    co_map bytes_of_fd;            /* received, when last asked: see co_router_receiving */
     uint64_t failed_handshakes;
     int fd; /* see co_router_watch */
     char endpoint[ENDPOINT_MAX];
@@ -112,6 +116,8 @@ void co_router_close(co_router *r, int linger_ms)
     while (r->context && zmq_ctx_term(r->context) && zmq_errno() == EINTR) {
     }
     co_map_free(&r->peer_of_fd);
+    co_map_free(&r->fd_of_peer);
+    co_map_free(&r->bytes_of_fd);
     free(r);
 }
 
@@ -148,7 +154,12 @@ static int parse_peer(zmq_msg_t *frame, uint32_t *peer)
 static void remember_fd(co_router *r, uint32_t peer)
 {
     int fd = zmq_msg_get(&r->frame, ZMQ_SRCFD);
-    if (fd >= 0 && co_map_get(&r->peer_of_fd, (uint32_t)fd) != peer) (void)co_map_put(&r->peer_of_fd, (uint32_t)fd, peer);
+    if (fd < 0) return;
+    int64_t former = co_map_get(&r->peer_of_fd, (uint32_t)fd);
+    if (former == peer) return;
+    if (former >= 0) co_map_remove(&r->fd_of_peer, (uint32_t)former);
+    co_map_remove(&r->bytes_of_fd, (uint32_t)fd);
+    if (!co_map_put(&r->peer_of_fd, (uint32_t)fd, peer)) (void)co_map_put(&r->fd_of_peer, peer, (uint32_t)fd);
 }
 
 int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *size_bytes)
@@ -204,6 +215,19 @@ uint64_t co_router_strangers(const co_router *r, const char **address)
 {
     uint64_t refused = co_guard_refused(r->guard, address);
     return refused > r->failed_handshakes ? refused : r->failed_handshakes; /* a refused key is a failed handshake, too */
+}
+
+/* The kernel knows what ZeroMQ does not tell: how far a message has come. Only TCP does; of other lines, which are never slow, nothing is known. */
+int co_router_receiving(co_router *r, uint32_t peer, uint32_t within_ms)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    int64_t fd = co_map_get(&r->fd_of_peer, peer);
+    if (fd < 0 || getsockopt((int)fd, IPPROTO_TCP, TCP_INFO, &info, &size) || size < offsetof(struct tcp_info, tcpi_bytes_received) + 8) return 0;
+    int64_t before = co_map_get(&r->bytes_of_fd, (uint32_t)fd);
+    uint32_t bytes = (uint32_t)info.tcpi_bytes_received;
+    (void)co_map_put(&r->bytes_of_fd, (uint32_t)fd, bytes);
+    return info.tcpi_last_data_recv < within_ms && (before < 0 || bytes - (uint32_t)before >= CO_SLOW_LINE_BYTES);
 }
 
 static int send_frame(co_router *r, uint32_t peer, zmq_msg_t *frame)

@@ -37,6 +37,9 @@ uint64_t co_router_strangers(const co_router *r, const char **address);
 /* The next peer whose connection seems to have broken: 1, or 0. A hint: sending to it proves it. */
 int co_router_broken(co_router *r, uint32_t *peer);
 
+/* Whether bytes of a message that is not whole yet keep coming from a peer: some within the last within_ms, and enough since this was last asked. */
+int co_router_receiving(co_router *r, uint32_t peer, uint32_t within_ms);
+
 /* Sends; -1 when the peer is gone or takes nothing any more. */
 int co_router_send(co_router *r, uint32_t peer, const wire_message *message, const void *payload, size_t payload_bytes);
 

@@ -365,6 +365,13 @@ static int silent(const co_scheduler *s, uint32_t wi, uint64_t now_us)
     return now_us > heard_us && now_us - heard_us > s->lease_us;
 }
 
+int co_scheduler_most_silent(const co_scheduler *s, uint64_t now_us, uint32_t *peer)
+{
+    if (s->heard.head == NONE || !silent(s, s->heard.head, now_us)) return 0;
+    *peer = s->workers[s->heard.head].peer;
+    return 1;
+}
+
 void co_scheduler_tick(co_scheduler *s, uint64_t now_us)
 {
     if (s->ticked_us && now_us > s->ticked_us && now_us - s->ticked_us > s->lease_us / 2) forgive_silence(s, now_us);

@@ -81,6 +81,9 @@ void co_scheduler_returned(co_scheduler *s, uint64_t now_us, uint32_t peer, uint
 void co_scheduler_drain(co_scheduler *s, uint64_t now_us, uint32_t peer);
 void co_scheduler_left(co_scheduler *s, uint64_t now_us, uint32_t peer, int why); /* enum co_leave; an unknown peer is fine here */
 
+/* The longest silent worker, if the next tick would count it as lost: 1 and its peer, or 0. */
+int co_scheduler_most_silent(const co_scheduler *s, uint64_t now_us, uint32_t *peer);
+
 /* Time passes: silent workers are lost, late units get a backup. Call after everything that has come was told, and at the latest when
  * co_scheduler_deadline says so. A gap since the last tick that is long beside a lease means that the caller slept, not the workers. */
 void co_scheduler_tick(co_scheduler *s, uint64_t now_us);

@@ -76,6 +76,7 @@ void co_server_close(co_server *s)
     wire_packer_free(s->packer);
     co_map_free(&s->place_of_peer);
     free(s->workers);
+    free(s->fetchers);
     free(s->sums);
     free(s->bytes);
     free(s);
@@ -270,6 +271,7 @@ static const char *why_text(int why)
 void co_server_forget_worker(co_server *s, uint32_t peer)
 {
     int64_t place = co_map_get(&s->place_of_peer, peer);
+    co_server_forget_fetcher(s, peer);
     if (place < 0) return;
     co_map_remove(&s->place_of_peer, peer);
     s->workers[place] = s->workers[--s->worker_count];
@@ -439,6 +441,14 @@ static void settle_doubts(co_server *s)
     s->doubt_count = kept;
 }
 
+/* A large message over a slow line takes longer than a lease. Its worker is not silent: bytes keep coming. */
+static void spare_slow_lines(co_server *s, uint64_t now_us)
+{
+    uint32_t peer;
+    while (co_scheduler_most_silent(s->scheduler, now_us, &peer) && co_router_receiving(s->router, peer, s->lease_ms))
+        co_scheduler_heard(s->scheduler, now_us, peer, 0, UINT32_MAX);
+}
+
 /* However many come: one line now and then. */
 static void say_strangers(co_server *s, uint64_t now_us)
 {
@@ -456,6 +466,7 @@ static int wait_ms(const co_server *s, int timeout_ms)
     uint64_t now_us = co_now_us(), due_us = co_scheduler_deadline(s->scheduler, now_us);
     int due_ms = (int)((due_us - now_us + 999) / 1000);
     if (s->doubt_count && due_ms > 1) due_ms = 1;
+    if (s->chunks_wait) due_ms = 0;
     return timeout_ms >= 0 && timeout_ms < due_ms ? timeout_ms : due_ms;
 }
 
@@ -473,7 +484,11 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     }
     settle_doubts(s);
     say_strangers(s, co_now_us());
-    if (n < CO_BATCH_MOST) co_scheduler_tick(s->scheduler, co_now_us()); /* nobody is silent whose message we have not read yet */
+    if (n < CO_BATCH_MOST) { /* nobody is silent whose message we have not read yet */
+        spare_slow_lines(s, co_now_us());
+        co_scheduler_tick(s->scheduler, co_now_us());
+    }
+    s->chunks_wait = co_server_send_chunks(s, co_now_us());
     co_server_clients_tick(s, co_now_us());
     status = co_state_tick(s, err);
     flush(s);

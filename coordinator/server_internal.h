@@ -47,6 +47,22 @@ typedef struct server_worker { /* what people want to know of a worker; the sche
     uint32_t peer, threads;
 } server_worker;
 
+enum { FETCHER_REQUESTS = 2 * WIRE_CHUNK_WINDOW };
+
+typedef struct chunk {
+    uint64_t offset;
+    uint32_t length;
+} chunk;
+
+typedef struct fetcher { /* a worker that wants a pack: server_packs.c */
+    uint32_t peer;
+    unsigned count;          /* of wanted */
+    chunk wanted[FETCHER_REQUESTS];
+    wire_need_pack last;     /* asked for */
+    uint64_t turn_bytes, heard_us;
+    int done;
+} fetcher;
+
 typedef struct co_state co_state;
 
 enum { DOUBTS_MOST = 64 };
@@ -66,6 +82,9 @@ struct co_server {
     server_worker *workers;   /* by place_of_peer; workers[count..] unused */
     uint32_t worker_count, worker_capacity;
     co_map place_of_peer;
+    fetcher *fetchers;        /* in line; the first few are served */
+    uint32_t fetcher_count, fetcher_capacity;
+    int chunks_wait;          /* the last step left some unsent */
     doubt doubts[DOUBTS_MOST];
     unsigned doubt_count;
     uint64_t strangers, strangers_us; /* turned away, as last logged, and when that was */
@@ -104,6 +123,10 @@ int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t f
 int co_server_client_said(co_server *s, uint64_t now_us, uint32_t peer);
 void co_server_clients_tick(co_server *s, uint64_t now_us);
 void co_server_drop_upload(co_server *s, upload *u); /* only while no job uses it */
-void co_server_send_pack(co_server *s, uint32_t peer, const wire_need_pack *need);
+
+/* Packs for workers. A chunk that is wanted is sent when it is its turn. */
+void co_server_want_chunk(co_server *s, uint64_t now_us, uint32_t peer, const wire_need_pack *need);
+void co_server_forget_fetcher(co_server *s, uint32_t peer);
+int co_server_send_chunks(co_server *s, uint64_t now_us); /* a step's worth; 1: there is more */
 
 #endif

@@ -117,22 +117,10 @@ static void returned(co_server *s, uint64_t now_us, uint32_t peer)
     for (unsigned i = 0; i < l->count; i++) co_scheduler_returned(s->scheduler, now_us, peer, l->lease[i]);
 }
 
-void co_server_send_pack(co_server *s, uint32_t peer, const wire_need_pack *need)
-{
-    upload *owner;
-    const mr_pack *pack = co_server_find_pack(s, need->pack, &owner);
-    if (!pack || need->offset >= pack->size_bytes) return; /* its job has ended: the worker has been told */
-    uint64_t left = pack->size_bytes - need->offset;
-    wire_message m = { .type = WIRE_PACK_CHUNK, .chunk.offset = need->offset };
-    memcpy(m.chunk.pack, need->pack, sizeof m.chunk.pack);
-    if (co_router_send(s->router, peer, &m, pack->base + need->offset, need->length < left ? need->length : (size_t)left))
-        co_server_lose(s, peer, CO_LEAVE_DISCONNECTED);
-}
-
 static void need_pack(co_server *s, uint64_t now_us, uint32_t peer)
 {
     co_scheduler_heard(s->scheduler, now_us, peer, 0, UINT32_MAX);
-    if (co_scheduler_worker_number(s->scheduler, peer)) co_server_send_pack(s, peer, &s->in.need);
+    if (co_scheduler_worker_number(s->scheduler, peer)) co_server_want_chunk(s, now_us, peer, &s->in.need);
 }
 
 int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)

@@ -64,7 +64,7 @@ int wk_link_again(wk_link *l, mr_error *err)
     close_socket(l);
     l->socket = zmq_socket(l->context, ZMQ_DEALER);
     if (!l->socket || set(l->socket, ZMQ_LINGER, 0) || set(l->socket, ZMQ_SNDHWM, HWM) || set(l->socket, ZMQ_RCVHWM, HWM) ||
-        set(l->socket, ZMQ_RECONNECT_IVL, WK_RECONNECT_MS) || zmq_setsockopt(l->socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) ||
+        set(l->socket, ZMQ_RECONNECT_IVL, WK_RECONNECT_MS) || set(l->socket, ZMQ_CONNECT_TIMEOUT, WK_CONNECT_MS) || zmq_setsockopt(l->socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) ||
         set_keys(l) || watch(l))
         return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
     if (zmq_connect(l->socket, l->endpoint))

@@ -49,6 +49,7 @@ int wk_held_begin_fetch(wk_held *h, uint64_t now_us, mr_error *err)
     h->pack.bytes = bytes;
     h->state = WK_PACK_FETCHING;
     h->chunk_bytes = WK_CHUNK_FIRST;
+    h->window = WK_WINDOW_LEAST;
     wk_held_ask_again(h, now_us);
     return MR_OK;
 }
@@ -61,7 +62,7 @@ void wk_held_ask_again(wk_held *h, uint64_t now_us)
 
 int wk_held_ask(wk_held *h, wire_need_pack *need)
 {
-    if (h->asked >= h->pack.size_bytes || h->asked >= h->received + (uint64_t)WIRE_CHUNK_WINDOW * h->chunk_bytes) return 0;
+    if (h->asked >= h->pack.size_bytes || h->asked >= h->received + (uint64_t)h->window * h->chunk_bytes) return 0;
     uint64_t left = h->pack.size_bytes - h->asked;
     memcpy(need->pack, h->pack.hash, sizeof need->pack);
     need->offset = h->asked;
@@ -73,8 +74,11 @@ int wk_held_ask(wk_held *h, wire_need_pack *need)
 static void adapt(wk_held *h, uint64_t now_us)
 {
     uint64_t took_us = now_us - h->chunk_us;
-    if (took_us < WK_CHUNK_QUICK_MS * UINT64_C(1000) && h->chunk_bytes < WIRE_CHUNK_BYTES) h->chunk_bytes *= 2;
-    if (took_us > WK_CHUNK_SLOW_MS * UINT64_C(1000) && h->chunk_bytes > WK_CHUNK_LEAST) h->chunk_bytes /= 2;
+    int quick = took_us < WK_CHUNK_QUICK_MS * UINT64_C(1000), slow = took_us > WK_CHUNK_SLOW_MS * UINT64_C(1000);
+    if (quick && h->chunk_bytes < WIRE_CHUNK_BYTES) h->chunk_bytes *= 2;
+    if (quick && h->window < WIRE_CHUNK_WINDOW) h->window++;
+    if (slow && h->chunk_bytes > WK_CHUNK_LEAST) h->chunk_bytes /= 2;
+    if (slow && h->window > WK_WINDOW_LEAST) h->window--;
     h->chunk_us = now_us;
 }
 

@@ -12,6 +12,7 @@ typedef struct wk_held {
     struct wk_held *next;
     int state;                    /* enum wk_pack_state */
     uint64_t received, asked;     /* bytes: come, asked for; chunks come in order */
+    uint32_t window;              /* chunks asked for at once */
     uint32_t chunk_bytes;         /* to ask for at once: see worker/limits.h */
     uint64_t chunk_us;            /* when the last chunk came, or was asked for after a pause */
     uint64_t used;                /* a counter: the least is the longest unused */

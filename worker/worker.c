@@ -375,7 +375,7 @@ static void welcome(worker *w, uint64_t now)
     w->epoch = m->epoch;
     w->number = m->worker;
     w->heartbeat_ms = m->heartbeat_ms;
-    w->silence_ms = 3 * m->lease_ms > WK_SILENCE_LEAST_MS ? 3 * m->lease_ms : WK_SILENCE_LEAST_MS;
+    w->silence_ms = 2 * m->lease_ms > WK_SILENCE_LEAST_MS ? 2 * m->lease_ms : WK_SILENCE_LEAST_MS;
     w->seek_ms = WK_SEEK_MS;
     w->state = JOINED;
     send_kept(w);
