@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/import.h"
 #include "cli/load.h"
 #include "tracer/bvh.h"
 #include "tracer/film.h"
@@ -39,7 +40,7 @@ void cli_cpu_name(char name[128])
 
 int cli_load_scene(mr_pack *pack, const char *path, mr_error *err)
 {
-    const mr_scene_options options = {.threads = (int)wk_cpu_count(), .quality = MR_BVH_MEDIUM};
+    const mr_scene_options options = {.threads = (int)wk_cpu_count(), .quality = MR_BVH_MEDIUM, .import = import_isolated};
     return mr_scene_load(pack, path, &options, err);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/import.h"
 #include "cli/signals.h"
 
 static const cli_command *find_command(const char *word)
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
         cli_print_help(&help_command, stderr);
         return MR_USAGE;
     }
+    if (argc == 3 && !strcmp(argv[1], import_command)) return import_child(argv[2]); /* this program's own errand, for nobody else */
     const cli_command *command = find_command(argv[1]);
     if (!command) return unknown_command(argv[1]);
     signals_install();

@@ -206,7 +206,7 @@ def test_scene_commands(mobyray, cornell):
 
 
 def test_foreign_address(mobyray):
-    message = one_line(mobyray("coordinator", "--listen", "tcp://192.0.2.1:5555", code=1).stderr)  # a documentation address
+    message = one_line(mobyray("coordinator", "--listen", "tcp://192.0.2.1:5555", "--insecure", code=1).stderr)  # a documentation address
     assert "tcp://192.0.2.1:5555" in message
 
 

@@ -87,7 +87,7 @@ static void survives_a_file(void **state)
     assert_int_equal(again.size_bytes, pack.size_bytes);
     assert_memory_equal(again.base, pack.base, pack.size_bytes);
     mr_pack_close(&again);
-    assert_int_equal(mr_scene_load(&again, in_folder("a.pack"), &(mr_scene_options){1, MR_BVH_MEDIUM}, &err), MR_OK);
+    assert_int_equal(mr_scene_load(&again, in_folder("a.pack"), &(mr_scene_options){.threads = 1, .quality = MR_BVH_MEDIUM}, &err), MR_OK);
     mr_pack_close(&again);
     mr_pack_close(&again); /* a zeroed pack is fine */
 }

@@ -20,7 +20,7 @@
 
 static char folder[64];
 static mr_error err;
-static const mr_scene_options ONE_THREAD = {1, MR_BVH_MEDIUM};
+static const mr_scene_options ONE_THREAD = {.threads = 1, .quality = MR_BVH_MEDIUM};
 
 static void assert_near(double found, double expected, double slack)
 {
@@ -261,7 +261,7 @@ static void ply_files_are_read_whole(void **state)
     (void)state;
     mr_model model = {0};
     write_text("rich.ply", RICH_PLY);
-    if (mr_model_import(&model, in_folder("rich.ply"), &err)) fail_msg("%s", err.text);
+    if (mr_model_import(&model, in_folder("rich.ply"), NULL, &err)) fail_msg("%s", err.text);
     assert_int_equal(model.triangle_count, 3);
     assert_int_equal(model.vertex_count, 5);
     assert_int_equal(model.triangles[1].v[2], 3);
@@ -277,7 +277,7 @@ static void ply_files_are_read_whole(void **state)
     static const unsigned char data[] = "\0\0\0\0\0\0\0\0\0\0\0\0\x3f\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x3f\x80\0\0\0\0\0\0\3\0\0\0\0\0\0\0\1\0\0\0\2";
     memcpy(big + at, data, sizeof data - 1);
     write_file("big.ply", big, at + sizeof data - 1);
-    if (mr_model_import(&model, in_folder("big.ply"), &err)) fail_msg("%s", err.text);
+    if (mr_model_import(&model, in_folder("big.ply"), NULL, &err)) fail_msg("%s", err.text);
     assert_near(model.vertices[1].p[0], 1, 0);
     assert_int_equal(model.triangles[0].v[2], 2);
     mr_model_free(&model);
@@ -307,7 +307,7 @@ static void any_change_to_a_ply_is_survived(void **state)
         write_file("junk.ply", copy, next_random(&random) % 8 ? sizeof copy - 1 : next_random(&random) % sizeof copy);
         mr_model model = {0};
         err.text[0] = 0;
-        int status = mr_model_import(&model, in_folder("junk.ply"), &err);
+        int status = mr_model_import(&model, in_folder("junk.ply"), NULL, &err);
         good += !status;
         assert_true(status == MR_OK || (status == MR_BAD_INPUT && err.text[0]));
         mr_model_free(&model);
@@ -339,7 +339,7 @@ static void bad_textures_are_named(void **state)
 
 static void load_text(mr_pack *pack, const char *text, int threads)
 {
-    const mr_scene_options options = {threads, MR_BVH_MEDIUM};
+    const mr_scene_options options = {.threads = threads, .quality = MR_BVH_MEDIUM};
     write_text("scene.json", text);
     if (mr_scene_load(pack, folder, &options, &err)) fail_msg("%s", err.text);
 }
@@ -353,7 +353,7 @@ static void threads_change_no_byte(void **state)
     for (size_t i = 0; i < 2; i++) {
         mr_pack one, two;
         if (mr_scene_load(&one, scenes[i], &ONE_THREAD, &err)) fail_msg("%s", err.text);
-        if (mr_scene_load(&two, scenes[i], &(mr_scene_options){2, MR_BVH_MEDIUM}, &err)) fail_msg("%s", err.text);
+        if (mr_scene_load(&two, scenes[i], &(mr_scene_options){.threads = 2, .quality = MR_BVH_MEDIUM}, &err)) fail_msg("%s", err.text);
         assert_int_equal(one.size_bytes, two.size_bytes);
         assert_memory_equal(one.base, two.base, one.size_bytes);
         mr_pack_close(&one);
@@ -439,7 +439,7 @@ static void missing_normals_are_smoothed_and_corners_joined(void **state)
                            "facet normal 0 0 0\nouter loop\nvertex 1 0 0\nvertex 1 1 0\nvertex 0 1 0\nendloop\nendfacet\nendsolid s\n");
     write_text("roof.obj", "v 0 0 0\nv 1 0 0\nv 0 0 -1\nv 0 1 0\nf 1 2 4\nf 1 4 3\n"); /* two walls at a right angle along y */
     mr_model model = {0};
-    if (mr_model_import(&model, in_folder("roof.obj"), &err)) fail_msg("%s", err.text);
+    if (mr_model_import(&model, in_folder("roof.obj"), NULL, &err)) fail_msg("%s", err.text);
     assert_int_equal(model.vertex_count, 4);
     for (uint32_t i = 0; i < 4; i++)
         if (model.vertices[i].p[0] == 0 && model.vertices[i].p[2] == 0 && model.vertices[i].p[1] == 0) {
@@ -447,7 +447,7 @@ static void missing_normals_are_smoothed_and_corners_joined(void **state)
             assert_near(model.vertices[i].n[0], -sqrt(0.5), 1e-6);
         }
     mr_model_free(&model);
-    if (mr_model_import(&model, in_folder("soup.stl"), &err)) fail_msg("%s", err.text);
+    if (mr_model_import(&model, in_folder("soup.stl"), NULL, &err)) fail_msg("%s", err.text);
     assert_int_equal(model.vertex_count, 4);
     assert_int_equal(model.triangle_count, 2);
     mr_model_free(&model);
@@ -482,7 +482,7 @@ static void a_gltf_brings_nodes_and_textures(void **state)
 {
     (void)state;
     mr_model model = {0};
-    if (mr_model_import(&model, "tests/scenes/good/textured.gltf", &err)) fail_msg("%s", err.text);
+    if (mr_model_import(&model, "tests/scenes/good/textured.gltf", NULL, &err)) fail_msg("%s", err.text);
     assert_int_equal(model.triangle_count, 2);
     assert_near(model.hi[0], 2, 0);
     assert_near(model.hi[1], 2.5, 0);

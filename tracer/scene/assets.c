@@ -84,7 +84,7 @@ static int load_triangles(const mr_desc_mesh *mesh, mr_model *model, mr_error *e
     return status;
 }
 
-static int load_mesh(const mr_desc_mesh *mesh, mr_model *model, mr_error *err)
+static int load_mesh(const mr_build *build, const mr_desc_mesh *mesh, mr_model *model, mr_error *err)
 {
     const double *n = mesh->numbers;
     vec3 quad[4];
@@ -93,7 +93,7 @@ static int load_mesh(const mr_desc_mesh *mesh, mr_model *model, mr_error *err)
     switch (mesh->kind) {
     case MR_DESC_SPHERE: return MR_OK;
     case MR_DESC_FILE:
-        if (!mesh->loaded) return mr_model_import(model, mesh->path, err);
+        if (!mesh->loaded) return mr_model_import(model, mesh->path, build->options->import, err);
         *model = *mesh->loaded;
         *mesh->loaded = (mr_model){0};
         return MR_OK;
@@ -123,7 +123,7 @@ static int run_job(mr_build *build, uint32_t job, mr_error *err)
 {
     const mr_description *desc = build->desc;
     if (job == 0) return with_place(build, load_surroundings(build, err), "lights", "environment", err);
-    if (--job < desc->mesh_count) return with_place(build, load_mesh(&desc->meshes[job], &build->models[job], err), "meshes", desc->meshes[job].name, err);
+    if (--job < desc->mesh_count) return with_place(build, load_mesh(build, &desc->meshes[job], &build->models[job], err), "meshes", desc->meshes[job].name, err);
     job -= desc->mesh_count;
     return with_place(build, load_texture(&desc->textures[job], &build->images[job], err), "textures", desc->textures[job].name, err);
 }

@@ -95,7 +95,7 @@ static int compile_around(mr_pack *out, mr_model *model, const char *path, const
 int mr_scene_auto(mr_pack *out, const char *path, const mr_scene_options *options, mr_error *err)
 {
     mr_model model = {0};
-    int status = mr_model_import(&model, path, err);
+    int status = mr_model_import(&model, path, options->import, err);
     if (!status) status = compile_around(out, &model, path, options, err);
     mr_model_free(&model);
     return status;

@@ -1,7 +1,7 @@
 /* Reads model files into one mr_model: PLY by ourselves (ply.c), everything else through assimp, every node's meshes with the node's transform, triangles only.
  *
  * Of assimp's steps only the triangulation and the sorting out of points and lines are asked for; joining equal vertices and smoothing normals are ours
- * (model.c), so that every format gets the same. Whatever assimp hands over is checked like any other input; a crash inside assimp is beyond us. */
+ * (model.c), so that every format gets the same. Whatever assimp hands over is checked like any other input; what a crash of it takes along is the caller's to say. */
 #include <assimp/cimport.h>
 #include <assimp/material.h>
 #include <assimp/mesh.h>
@@ -161,20 +161,36 @@ static int finish(importer *in)
     return status;
 }
 
-int mr_model_import(mr_model *model, const char *path, mr_error *err)
+int mr_model_import_foreign(mr_model *model, const char *path, mr_error *err)
 {
     mr_affine one = mr_affine_identity();
-    int status = check_file(path, err);
-    if (status) return status;
     importer in = {.model = model, .path = path, .err = err, .has_normals = true, .linear_colors = has_ending(path, "gltf") || has_ending(path, "glb")};
-    if (has_ending(path, "ply")) {
-        status = mr_ply_read(model, path, &in.has_normals, err);
-        return status ? status : finish(&in);
-    }
     in.scene = open_scene(path, err);
     if (!in.scene) return MR_BAD_INPUT;
-    status = add_materials(&in);
+    int status = add_materials(&in);
     if (!status && in.scene->mRootNode) status = add_node(&in, in.scene->mRootNode, &one, 0);
     aiReleaseImport(in.scene);
+    return status ? status : finish(&in);
+}
+
+/* The formats we mean to take and test: assimp itself would look into any file with any of some forty importers. */
+static int check_format(const char *path, mr_error *err)
+{
+    static const char *const endings[] = {"gltf", "glb", "obj", "stl", "off", "3ds", "dae", "fbx"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (has_ending(path, endings[i])) return MR_OK;
+    return mr_fail(err, MR_BAD_INPUT, "%s: not a model file that can be read: expected .ply, .gltf, .glb, .obj, .stl, .off, .3ds, .dae or .fbx", path);
+}
+
+int mr_model_import(mr_model *model, const char *path, int (*import)(mr_model *model, const char *path, mr_error *err), mr_error *err)
+{
+    int status = check_file(path, err);
+    if (status) return status;
+    if (!has_ending(path, "ply")) {
+        status = check_format(path, err);
+        return status ? status : (import ? import : mr_model_import_foreign)(model, path, err);
+    }
+    importer in = {.model = model, .path = path, .err = err, .has_normals = true};
+    status = mr_ply_read(model, path, &in.has_normals, err);
     return status ? status : finish(&in);
 }

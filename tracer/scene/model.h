@@ -45,7 +45,15 @@ void mr_model_free(mr_model *model);
 int mr_shape_box(mr_model *model, vec3 lo, vec3 hi, mr_error *err);
 int mr_shape_quad(mr_model *model, const vec3 p[4], mr_error *err);
 
-/* A model file (import.c), read through assimp. */
-int mr_model_import(mr_model *model, const char *path, mr_error *err);
+/* A model file (import.c): PLY by ourselves, the other formats we take by `import`, NULL: mr_model_import_foreign. */
+int mr_model_import(mr_model *model, const char *path, int (*import)(mr_model *model, const char *path, mr_error *err), mr_error *err);
+
+/* A model file of a format that assimp reads, read by it in this process, finished. assimp may crash, hang or ask for all memory on a damaged file. */
+int mr_model_import_foreign(mr_model *model, const char *path, mr_error *err);
+
+/* A finished model as bytes in a file, for another process of this machine (model_bytes.c), and back: what is read is checked like any other input.
+ * The file's place is used and moved. mr_model_read's `name` stands in messages; the model must be empty, and is to be freed in any case. */
+int mr_model_write(const mr_model *model, int fd, mr_error *err);
+int mr_model_read(mr_model *model, int fd, const char *name, mr_error *err);
 
 #endif
