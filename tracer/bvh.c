@@ -10,7 +10,8 @@
 
 struct mr_bvh {
     mr_bvh_section section;
-    int quality, threads, finished;
+    mr_crew *crew;
+    int quality, finished;
 };
 
 mr_bvh *mr_bvh_new(int quality, int threads)
@@ -18,10 +19,10 @@ mr_bvh *mr_bvh_new(int quality, int threads)
     mr_bvh *bvh = calloc(1, sizeof *bvh);
     if (!bvh) return NULL;
     bvh->quality = quality;
-    bvh->threads = threads < 1 ? 1 : threads;
+    bvh->crew = mr_crew_new(threads);
     size_t root;
-    if (mr_bvh_section_take(&bvh->section, MR_BVH_ROOT_BYTES, 64, &root, NULL)) {
-        free(bvh);
+    if (mr_bvh_section_take(&bvh->section, MR_BVH_ROOT_BYTES, &root, NULL)) {
+        mr_bvh_free(bvh);
         return NULL;
     }
     mr_bvh_node_clear((mr_bvh_node *)(void *)bvh->section.bytes);
@@ -31,6 +32,7 @@ mr_bvh *mr_bvh_new(int quality, int threads)
 void mr_bvh_free(mr_bvh *bvh)
 {
     if (!bvh) return;
+    mr_crew_free(bvh->crew);
     free(bvh->section.bytes);
     free(bvh);
 }
@@ -42,6 +44,18 @@ const void *mr_bvh_bytes(const mr_bvh *bvh, size_t *size_bytes)
 }
 
 /* ---- references ---- */
+
+/* What a tree is built over: triangles first .. first + count - 1 and, at the top level, instances 1 .. instance_count - 1. */
+typedef struct input {
+    mr_bvh_source source;
+    uint32_t first, count;
+    const mr_instance *instances;
+    uint32_t instance_count; /* 0 in a mesh's tree */
+    const float (*mesh_bounds)[6];
+    mr_bvh_instance *records; /* one an instance, to be filled; = source.records */
+} input;
+
+enum { PIECE = 1 << 14 }; /* triangles that one thread turns into references at a time */
 
 /* NaN counts as beyond. */
 static int within_limits(const float *p)
@@ -75,92 +89,54 @@ static int triangle_ref(const mr_bvh_source *source, uint32_t i, mr_bvh2_ref *re
     return 1;
 }
 
-static uint32_t triangle_refs(const mr_bvh_source *source, uint32_t first, uint32_t count, mr_bvh2_ref *refs)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < count; i++) n += (uint32_t)triangle_ref(source, first + i, &refs[n]);
-    return n;
-}
+typedef struct filling {
+    const input *in;
+    mr_bvh2 *tree;
+    struct piece {
+        uint32_t count;
+        box bounds, middles;
+    } *pieces;
+} filling;
 
-static void bounds_of(const mr_bvh2_ref *refs, uint32_t count, float bounds[6])
+static void fill_piece(void *context, uint32_t piece)
 {
-    box b = box_empty();
-    for (uint32_t i = 0; i < count; i++) b = box_union(b, ref_box(&refs[i]));
-    for (int a = 0; a < 3; a++) {
-        bounds[a] = b.lo[a];
-        bounds[3 + a] = b.hi[a];
+    const filling *f = context;
+    uint32_t begin = piece * PIECE, end = f->in->count - begin < PIECE ? f->in->count : begin + PIECE;
+    mr_bvh2_ref *refs = f->tree->refs + begin;
+    struct piece p = { 0, box_empty(), box_empty() };
+    for (uint32_t i = begin; i < end; i++) {
+        if (!triangle_ref(&f->in->source, f->in->first + i, refs + p.count)) continue;
+        box b = ref_box(refs + p.count);
+        p.bounds = box_union(p.bounds, b);
+        p.middles = box_union(p.middles, (box){ box_middle(b), box_middle(b) });
+        p.count++;
     }
+    f->pieces[piece] = p;
 }
 
-static int copy_refs(const mr_bvh2_ref *refs, uint32_t count, mr_bvh2_ref **copy)
+/* References to the triangles. 0, or -1 without memory. */
+static int fill_triangles(mr_bvh2 *tree, const input *in, mr_crew *crew)
 {
-    *copy = malloc((size_t)count * sizeof **copy);
-    if (!*copy) return -1;
-    memcpy(*copy, refs, (size_t)count * sizeof **copy);
+    uint32_t count = in->count / PIECE + 1;
+    filling f = { in, tree, malloc(count * sizeof *f.pieces) };
+    if (!f.pieces) return -1;
+    mr_crew_run(crew, fill_piece, &f, count);
+    for (uint32_t i = 0; i < count; i++) { /* close the gaps that triangles without surface have left */
+        const struct piece *p = &f.pieces[i];
+        if (tree->count != i * PIECE) memmove(tree->refs + tree->count, tree->refs + (size_t)i * PIECE, p->count * sizeof *tree->refs);
+        tree->count += p->count;
+        tree->bounds = box_union(tree->bounds, p->bounds);
+        tree->middles = box_union(tree->middles, p->middles);
+    }
+    free(f.pieces);
     return 0;
 }
 
-/* ---- trees ---- */
-
-/* Builds and collapses once; leaves refs as they are. */
-static int build_once(mr_bvh *bvh, const mr_bvh_source *source, const mr_bvh2_ref *refs, uint32_t count, size_t root, int depth_limit,
-                      unsigned *depth, mr_error *err)
+static void add_ref(mr_bvh2 *tree, box b, uint32_t prim)
 {
-    mr_bvh2 tree;
-    mr_bvh2_ref *copy;
-    if (copy_refs(refs, count, &copy)) return mr_fail(err, MR_FAILED, "no memory to build the BVH of %u triangles", count);
-    int status = mr_bvh2_build(&tree, source, copy, count, bvh->quality, bvh->threads, depth_limit);
-    free(copy);
-    if (status) return mr_fail(err, MR_FAILED, "no memory to build the BVH of %u triangles", count);
-    status = mr_bvh_collapse(&bvh->section, &tree, source, root, depth, err);
-    free(tree.nodes);
-    return status;
-}
-
-/* Builds the tree over refs with its root at `root`: as the heuristic likes it, or, should that be too deep, with a binary tree that is
- * no deeper than MR_BVH_MAX_DEPTH, which the 8-wide one then cannot exceed. */
-static int build_tree(mr_bvh *bvh, const mr_bvh_source *source, const mr_bvh2_ref *refs, uint32_t count, size_t root, mr_error *err)
-{
-    if (!count) return MR_OK; /* the reserved root has no children */
-    size_t size = bvh->section.size;
-    unsigned depth;
-    int status = build_once(bvh, source, refs, count, root, MR_BVH2_DEPTH, &depth, err);
-    if (status || depth <= MR_BVH_MAX_DEPTH) return status;
-    bvh->section.size = size;
-    return build_once(bvh, source, refs, count, root, MR_BVH_MAX_DEPTH, &depth, err);
-}
-
-static mr_bvh2_ref *new_refs(uint32_t count, mr_error *err)
-{
-    mr_bvh2_ref *refs = malloc(((size_t)count + 1) * sizeof *refs);
-    if (!refs) (void)mr_fail(err, MR_FAILED, "no memory for %u triangles", count);
-    return refs;
-}
-
-static int check_count(uint32_t first, uint32_t count, mr_error *err)
-{
-    if (count < MR_BVH2_INSTANCE && first < MR_BVH2_INSTANCE - count) return MR_OK;
-    return mr_fail(err, MR_FAILED, "too many triangles for a BVH: %u, expected less than 2^31", count);
-}
-
-int mr_bvh_add_mesh(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,
-                    uint32_t *root, float bounds[6], mr_error *err)
-{
-    mr_bvh_source source = { vertices, triangles, NULL };
-    size_t at;
-    int status = check_count(first, count, err);
-    if (status) return status;
-    status = mr_bvh_section_take(&bvh->section, MR_BVH_ROOT_BYTES, 64, &at, err);
-    if (status) return status;
-    mr_bvh_node_clear((mr_bvh_node *)(void *)(bvh->section.bytes + at));
-    mr_bvh2_ref *refs = new_refs(count, err);
-    if (!refs) return MR_FAILED;
-    count = triangle_refs(&source, first, count, refs);
-    bounds_of(refs, count, bounds);
-    status = build_tree(bvh, &source, refs, count, at, err);
-    free(refs);
-    *root = (uint32_t)(at / MR_BVH_UNIT) | MR_REF_NODE;
-    return status;
+    ref_set(&tree->refs[tree->count++], b, prim);
+    tree->bounds = box_union(tree->bounds, b);
+    tree->middles = box_union(tree->middles, (box){ box_middle(b), box_middle(b) });
 }
 
 /* ---- instances ---- */
@@ -216,12 +192,21 @@ static int usable(const mr_instance *instance, const float *bounds)
     return instance->kind == MR_INSTANCE_SPHERE || (bounds[0] <= bounds[3] && bounds[1] <= bounds[4] && bounds[2] <= bounds[5]);
 }
 
-/* Makes the records and references of all instances that can be hit; reach is the largest coordinate of the world so far. */
-static uint32_t instance_refs(const mr_instance *instances, uint32_t count, const float (*mesh_bounds)[6], double reach,
-                              mr_bvh_instance *records, mr_bvh2_ref *refs)
+/* The largest coordinate of what is in the tree so far; 0 when nothing is. */
+static double reach_of(box bounds)
 {
-    double lo[3], hi[3];
-    uint32_t n = 0;
+    double reach = 0;
+    for (int a = 0; a < 3 && box_is_proper(bounds); a++) reach = fmax(reach, fmax(fabs((double)bounds.lo[a]), fabs((double)bounds.hi[a])));
+    return reach;
+}
+
+/* Makes the records of all instances and adds references to those that can be hit. */
+static void add_instances(mr_bvh2 *tree, const input *in)
+{
+    const mr_instance *instances = in->instances;
+    const float (*mesh_bounds)[6] = in->mesh_bounds;
+    double lo[3], hi[3], reach = reach_of(tree->bounds);
+    uint32_t count = in->instance_count;
     for (uint32_t i = 1; i < count; i++) {
         if (!usable(&instances[i], mesh_bounds ? mesh_bounds[i] : NULL)) continue;
         world_box(&instances[i], mesh_bounds ? mesh_bounds[i] : NULL, lo, hi);
@@ -229,25 +214,89 @@ static uint32_t instance_refs(const mr_instance *instances, uint32_t count, cons
     }
     for (uint32_t i = 1; i < count; i++) {
         if (!usable(&instances[i], mesh_bounds ? mesh_bounds[i] : NULL)) continue;
-        fill_record(&records[i], &instances[i], i);
+        mr_bvh_instance *record = &in->records[i];
+        fill_record(record, &instances[i], i);
         world_box(&instances[i], mesh_bounds ? mesh_bounds[i] : NULL, lo, hi);
         for (int a = 0; a < 3; a++) {
             double slack = slack_of(&instances[i], a, reach);
-            records[i].lo[a] = nextafterf((float)(lo[a] - slack), -INFINITY);
-            records[i].hi[a] = nextafterf((float)(hi[a] + slack), INFINITY);
+            record->lo[a] = nextafterf((float)(lo[a] - slack), -INFINITY);
+            record->hi[a] = nextafterf((float)(hi[a] + slack), INFINITY);
         }
-        if (!within_limits(records[i].lo) || !within_limits(records[i].hi)) continue;
-        ref_set(&refs[n++], (box){ f4_load3(records[i].lo), f4_load3(records[i].hi) }, i | MR_BVH2_INSTANCE);
+        if (!within_limits(record->lo) || !within_limits(record->hi)) continue;
+        add_ref(tree, (box){ f4_load3(record->lo), f4_load3(record->hi) }, i | MR_BVH2_INSTANCE);
     }
-    return n;
 }
 
-static double reach_of(const float bounds[6])
+/* ---- trees ---- */
+
+static void free_tree(mr_bvh2 *tree)
 {
-    double reach = 0;
-    for (int i = 0; i < 6; i++)
-        if (fabsf(bounds[i]) < INFINITY) reach = fmax(reach, fabs((double)bounds[i]));
-    return reach;
+    free(tree->refs);
+    free(tree->nodes);
+    *tree = (mr_bvh2){ 0 };
+}
+
+/* References to everything. 0, or -1 without memory. */
+static int fill(mr_bvh2 *tree, const input *in, int quality, mr_crew *crew)
+{
+    const uint32_t most = in->count + in->instance_count;
+    *tree = (mr_bvh2){ .bounds = box_empty(), .middles = box_empty() };
+    tree->refs = mr_bvh_alloc(((size_t)mr_bvh2_room(most, quality) + 1) * sizeof *tree->refs);
+    if (!tree->refs || fill_triangles(tree, in, crew)) return -1;
+    if (in->instance_count) add_instances(tree, in);
+    tree->room = mr_bvh2_room(tree->count, quality);
+    return 0;
+}
+
+/* Builds and collapses once. */
+static int build_once(mr_bvh *bvh, const input *in, mr_bvh2 *tree, size_t root, int depth_limit, unsigned *depth, mr_error *err)
+{
+    *depth = 0;
+    int status = fill(tree, in, bvh->quality, bvh->crew);
+    if (!status && !tree->count) return MR_OK; /* the reserved root has no children */
+    if (!status) tree->nodes = mr_bvh_alloc((size_t)tree->room * sizeof *tree->nodes);
+    if (!status && tree->nodes) status = mr_bvh2_build(tree, &in->source, bvh->crew, depth_limit);
+    if (status || !tree->nodes) return mr_fail(err, MR_FAILED, "no memory to build the BVH of %u triangles", in->count);
+    return mr_bvh_collapse(&bvh->section, tree, &in->source, bvh->crew, root, depth, err);
+}
+
+/* Builds the tree with its root at `root`: as the heuristic likes it, or, should that be too deep, with a binary tree that is no deeper than
+ * MR_BVH_MAX_DEPTH, which the 8-wide one then cannot exceed. bounds: the box of everything in it. */
+static int build_tree(mr_bvh *bvh, const input *in, size_t root, float bounds[6], mr_error *err)
+{
+    static const int limits[] = { MR_BVH2_DEPTH, MR_BVH_MAX_DEPTH };
+    unsigned depth = MR_BVH_MAX_DEPTH + 1;
+    int status = MR_OK;
+    for (int i = 0; i < 2 && !status && depth > MR_BVH_MAX_DEPTH; i++) {
+        mr_bvh2 tree;
+        status = build_once(bvh, in, &tree, root, limits[i], &depth, err);
+        for (int a = 0; a < 3; a++) {
+            bounds[a] = tree.bounds.lo[a];
+            bounds[3 + a] = tree.bounds.hi[a];
+        }
+        free_tree(&tree);
+    }
+    return status;
+}
+
+static int check_count(uint32_t first, uint32_t count, mr_error *err)
+{
+    if (count < MR_BVH2_INSTANCE && first < MR_BVH2_INSTANCE - count) return MR_OK;
+    return mr_fail(err, MR_FAILED, "too many triangles for a BVH: %u, expected less than 2^31", count);
+}
+
+int mr_bvh_add_mesh(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,
+                    uint32_t *root, float bounds[6], mr_error *err)
+{
+    input in = { .source = { vertices, triangles, NULL }, .first = first, .count = count };
+    size_t at;
+    int status = check_count(first, count, err);
+    if (status) return status;
+    status = mr_bvh_section_take(&bvh->section, MR_BVH_ROOT_BYTES, &at, err);
+    if (status) return status;
+    mr_bvh_node_clear((mr_bvh_node *)(void *)(bvh->section.bytes + at));
+    *root = (uint32_t)(at / MR_BVH_UNIT) | MR_REF_NODE;
+    return build_tree(bvh, &in, at, bounds, err);
 }
 
 int mr_bvh_finish(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,
@@ -258,20 +307,10 @@ int mr_bvh_finish(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *tri
     if (status) return status;
     if (bvh->finished) return mr_fail(err, MR_FAILED, "the BVH is finished already");
     if (instance_count > MR_BVH2_INSTANCE - 1 - count) return mr_fail(err, MR_FAILED, "too many instances: %u", instance_count);
-    mr_bvh2_ref *refs = new_refs(count + instance_count, err);
     mr_bvh_instance *records = malloc(((size_t)instance_count + 1) * sizeof *records);
-    if (!refs || !records) {
-        free(refs);
-        free(records);
-        return mr_fail(err, MR_FAILED, "no memory for %u instances", instance_count);
-    }
-    mr_bvh_source source = { vertices, triangles, records };
-    uint32_t n = triangle_refs(&source, first, count, refs);
-    bounds_of(refs, n, bounds);
-    n += instance_refs(instances, instance_count, mesh_bounds, reach_of(bounds), records, refs + n);
-    bounds_of(refs, n, bounds);
-    status = build_tree(bvh, &source, refs, n, 0, err);
-    free(refs);
+    if (!records) return mr_fail(err, MR_FAILED, "no memory for %u instances", instance_count);
+    input in = { { vertices, triangles, records }, first, count, instances, instance_count, mesh_bounds, records };
+    status = build_tree(bvh, &in, 0, bounds, err);
     free(records);
     bvh->finished = status == MR_OK;
     return status;

@@ -1,67 +1,74 @@
 /* The binary tree: top-down, one reference a leaf (the collapse decides how large the 8-wide leaves become).
  *
- * Threads: the main thread splits the top until the parts are small enough, the parts are built by whichever thread is free, each
- * into its own array, and then put behind the top in order. What a part becomes depends on its references alone (the budget for
- * spatial splits is dealt out with them, not taken from a common pot), so the tree has the same shape for any number of threads;
- * only the numbering of its nodes differs, and the collapse does not look at that. */
+ * A part is a run of references. A split moves them, in their order, from one of two arrays to the other: the left ones to the front of the
+ * part's places, the right ones behind them and behind the places that the left ones may still need for spatial splits. So nothing is
+ * allocated for a node, and where a node stands (mr_bvh2_node) follows from the split alone.
+ *
+ * Threads: the crew bins and moves the largest parts together; then parts become jobs for whoever is free, down to a size. The last of two
+ * children to be ready plans their parent. Each split is a pure function of the part, so the tree is the same for any number of threads. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "tracer/bvh_internal.h"
 
-enum { TASKS_A_THREAD = 8, TASK_MIN = 1024 };
+enum { JOB_MIN = 2048, TOGETHER_MIN = 1 << 15, PIECES_MAX = 16 };
 
-#define OVERLAP_MIN 1e-5f /* spatial splits are tried where the halves overlap by more than this part of the root's surface */
+#define OVERLAP_MIN 0.2f /* spatial splits are looked at where the mr_bvh2_halves overlap by more than this part of the whole's surface */
 
-/* References whose subtree goes to node `node`; depth counts edges from the root. */
 typedef struct part {
-    mr_bvh2_ref *refs;
-    uint32_t count, node, budget; /* budget: references that spatial splits may add below */
-    int depth;
+    mr_bvh2_at at;
+    uint32_t count, budget;     /* references; those that spatial splits may add: the part has so many places more */
+    int depth;                  /* edges from the root */
+    uint8_t in_spare;           /* which array holds it */
+    uint8_t has_instance;       /* it may: then no spatial splits */
+    box bounds, middles;        /* of the references, of their doubled middles */
 } part;
 
-typedef struct task {
-    part part; /* owns part.refs */
-    mr_bvh2 tree;
-    int failed;
-} task;
+typedef struct job {
+    part part;
+    struct junction *parent; /* of the subtree; NULL: it is the whole tree */
+    int side;                /* of the parent */
+    struct job *next;        /* in the list of those that wait */
+} job;
+
+/* A node whose children are jobs. */
+typedef struct junction {
+    part part;
+    job child[2];
+    mr_bvh2_cost cost[2];
+    atomic_int missing; /* children that are not ready */
+    struct junction *parent;
+    int side;
+} junction;
 
 typedef struct builder {
     const mr_bvh_source *source;
     mr_bvh2 *tree;
-    float root_area;
-    int depth_limit, failed;
-    uint32_t defer_below;  /* parts of at most so many references become tasks; 0: build all here */
-    task *tasks;
-    uint32_t task_count, task_capacity;
+    mr_bvh2_ref *spare; /* the other array; as many places as tree->refs */
+    mr_crew *crew;
+    int depth_limit;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t news;
+    job *jobs;
+    int running;
 } builder;
 
-static int reserve_nodes(mr_bvh2 *tree, uint32_t more)
+uint32_t mr_bvh2_room(uint32_t count, int quality)
 {
-    if (more <= tree->capacity - tree->used) return 0;
-    uint64_t want = (uint64_t)tree->used + more;
-    want += want / 2 + 16;
-    if (want > UINT32_MAX) want = UINT32_MAX;
-    if (want < (uint64_t)tree->used + more) return -1;
-    mr_bvh2_node *nodes = realloc(tree->nodes, (size_t)want * sizeof *nodes);
-    if (!nodes) return -1;
-    tree->nodes = nodes;
-    tree->capacity = (uint32_t)want;
-    return 0;
+    const uint32_t most = MR_BVH2_INSTANCE - 1;
+    uint32_t budget = quality == MR_BVH_HIGH ? count : 0;
+    return count + (budget < most - count ? budget : most - count);
 }
 
-/* Two children for a node: returns the first, 0 without memory. */
-static uint32_t new_pair(builder *b, uint32_t parent)
+static mr_bvh2_ref *refs_of(const builder *b, const part *p)
 {
-    mr_bvh2 *t = b->tree;
-    if (reserve_nodes(t, 2)) {
-        b->failed = 1;
-        return 0;
-    }
-    t->nodes[parent].left = t->used;
-    t->used += 2;
-    return t->used - 2;
+    return (p->in_spare ? b->spare : b->tree->refs) + p->at.ref;
+}
+
+static mr_bvh2_ref *other_refs(const builder *b, const part *p)
+{
+    return (p->in_spare ? b->tree->refs : b->spare) + p->at.ref;
 }
 
 /* May so many references stand at this depth? They need depth + ceil(log2(count)) <= limit. */
@@ -71,285 +78,364 @@ static int fits(const builder *b, uint32_t count, int depth)
     return left >= 32 || (left >= 0 && count <= 1u << left);
 }
 
-static void bound(const part *p, box *bounds, box *centroids)
+/* ---- passes over a part, alone or by the whole crew ---- */
+
+typedef struct work {
+    const builder *b;
+    const mr_bvh2_ref *refs;
+    uint32_t count, pieces;
+    int spatial;
+    mr_bvh2_grid grid;
+    mr_bvh2_split split;
+    mr_bvh2_bins *bins; /* of each piece */
+    mr_bvh2_halves sides[PIECES_MAX];
+} work;
+
+static uint32_t piece_begin(const work *p, uint32_t piece)
 {
-    *bounds = *centroids = box_empty();
-    for (uint32_t i = 0; i < p->count; i++) {
-        box x = ref_box(p->refs + i);
-        f4 middle = x.lo + x.hi;
-        *bounds = box_union(*bounds, x);
-        *centroids = box_union(*centroids, (box){ middle, middle });
+    return (uint32_t)((uint64_t)p->count * piece / p->pieces);
+}
+
+static void bin_piece(void *context, uint32_t piece)
+{
+    work *p = context;
+    uint32_t begin = piece_begin(p, piece), count = piece_begin(p, piece + 1) - begin;
+    mr_bvh2_bins_clear(&p->bins[piece], &p->grid);
+    if (p->spatial) mr_bvh2_spatial_bins(&p->bins[piece], &p->grid, p->b->source, p->refs + begin, count);
+    else mr_bvh2_object_bins(&p->bins[piece], &p->grid, p->refs + begin, count);
+}
+
+static void move_piece(void *context, uint32_t piece)
+{
+    work *p = context;
+    uint32_t begin = piece_begin(p, piece), count = piece_begin(p, piece + 1) - begin;
+    if (p->spatial) mr_bvh2_move_spatial(p->b->source, &p->split, &p->grid, p->refs + begin, count, &p->sides[piece]);
+    else mr_bvh2_move_object(&p->split, &p->grid, p->refs + begin, count, &p->sides[piece]);
+}
+
+static void run(work *p, void (*piece)(void *context, uint32_t piece))
+{
+    mr_crew_run(p->pieces > 1 ? p->b->crew : NULL, piece, p, p->pieces);
+}
+
+/* Fills and unites the bins; bins[0] holds the result, the others their pieces' own. */
+static void bin_all(work *p)
+{
+    run(p, bin_piece);
+    for (uint32_t i = 1; i < p->pieces; i++) mr_bvh2_bins_merge(&p->bins[0], &p->bins[i], &p->grid);
+}
+
+/* Counts on each side of every piece, so that it knows where to write. */
+static void count_pieces(work *p)
+{
+    for (uint32_t i = 0; i < p->pieces; i++) p->sides[i] = (mr_bvh2_halves){ { bvh2_half_empty(NULL), bvh2_half_empty(NULL) } };
+    run(p, move_piece);
+}
+
+/* The number on the left of each piece of an object split, from its bins (those of piece 0 are all pieces' together). */
+static void count_from_bins(work *p)
+{
+    for (uint32_t i = p->pieces; i-- > 0;) {
+        uint32_t left = 0, all = piece_begin(p, i + 1) - piece_begin(p, i);
+        for (int k = 0; k <= p->split.bin; k++) left += p->bins[i].in[p->split.axis][k];
+        for (uint32_t k = 1; k < p->pieces && i == 0; k++) left -= p->sides[k].of[0].count;
+        p->sides[i].of[0].count = left;
+        p->sides[i].of[1].count = all - left;
     }
 }
 
-static int holds_instance(const part *p)
+static void half_merge(mr_bvh2_half *s, const mr_bvh2_half *more)
 {
-    for (uint32_t i = 0; i < p->count; i++)
-        if (p->refs[i].prim & MR_BVH2_INSTANCE) return 1;
+    s->count += more->count;
+    s->bounds = box_union(s->bounds, more->bounds);
+    s->middles = box_union(s->middles, more->middles);
+}
+
+/* Moves all references; left and right: where to. Returns what the sides have become. */
+static mr_bvh2_halves move_all(work *p, mr_bvh2_ref *left, mr_bvh2_ref *right)
+{
+    mr_bvh2_halves all = { { bvh2_half_empty(left), bvh2_half_empty(right) } };
+    if (p->pieces > 1 && p->spatial) count_pieces(p);
+    else if (p->pieces > 1) count_from_bins(p);
+    for (uint32_t i = 0; i < p->pieces; i++) {
+        uint32_t l = p->pieces > 1 ? p->sides[i].of[0].count : 0, r = p->pieces > 1 ? p->sides[i].of[1].count : 0;
+        p->sides[i] = (mr_bvh2_halves){ { bvh2_half_empty(left), bvh2_half_empty(right) } };
+        left += l;
+        right += r;
+    }
+    run(p, move_piece);
+    for (uint32_t i = 0; i < p->pieces; i++)
+        for (int k = 0; k < 2; k++) half_merge(&all.of[k], &p->sides[i].of[k]);
+    return all;
+}
+
+/* ---- splitting a part ---- */
+
+/* The children of a part of two or more. */
+typedef struct children {
+    part left, right;
+} children;
+
+static part child(const part *p, const mr_bvh2_half *s, mr_bvh2_at at, uint32_t budget)
+{
+    return (part){ at, s->count, budget, p->depth + 1, !p->in_spare, p->has_instance, s->bounds, s->middles };
+}
+
+static mr_bvh2_at left_of(const part *p)
+{
+    return (mr_bvh2_at){ p->at.node + 1, p->at.ref };
+}
+
+static mr_bvh2_at right_of(const part *p, uint32_t left_room)
+{
+    return (mr_bvh2_at){ p->at.node + left_room, p->at.ref + left_room };
+}
+
+/* Deals out the budget in proportion. A single reference needs none (and its room tells that it is one). */
+static uint32_t share(uint32_t budget, uint32_t nl, uint32_t nr)
+{
+    if (nl < 2) return 0;
+    return nr < 2 ? budget : (uint32_t)((uint64_t)budget * nl / ((uint64_t)nl + nr));
+}
+
+static int holds_instance(const mr_bvh2_ref *refs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (refs[i].prim & MR_BVH2_INSTANCE) return 1;
     return 0;
 }
 
 /* The halves of an object split overlap noticeably, or there is none. */
-static int worth_cutting(const builder *b, const mr_bvh2_split *object)
+static int worth_cutting(const part *p, const mr_bvh2_split *object)
 {
     if (object->axis < 0) return 1;
     box o = box_common(object->left, object->right);
-    for (int a = 0; a < 3; a++)
-        if (o.hi[a] < o.lo[a]) return 0;
-    return box_area(o) > OVERLAP_MIN * b->root_area;
+    return box_is_proper(o) && box_area(o) > OVERLAP_MIN * box_area(p->bounds);
 }
 
-/* Puts the references of the left bins first; returns their number. */
-static uint32_t partition(const part *p, const mr_bvh2_split *s)
+/* 1: done; 0: the split turned out useless, nothing has happened. */
+static int split_spatial(const builder *b, const part *p, work *pass, children *out)
 {
-    uint32_t m = 0, e = p->count;
-    while (m < e) {
-        mr_bvh2_ref r = p->refs[m];
-        if (mr_bvh2_bin(r.lo[s->axis] + r.hi[s->axis], s->origin, s->scale) <= s->bin) {
-            m++;
-        } else {
-            p->refs[m] = p->refs[--e];
-            p->refs[e] = r;
-        }
+    const mr_bvh2_split *s = &pass->split;
+    uint32_t cuts = s->nl + s->nr - p->count;
+    if (cuts > p->budget || !fits(b, s->nl, p->depth + 1) || !fits(b, s->nr, p->depth + 1)) return 0;
+    uint32_t budget = p->budget - cuts, left = share(budget, s->nl, s->nr), room = s->nl + left;
+    mr_bvh2_halves sides = move_all(pass, other_refs(b, p), other_refs(b, p) + room);
+    uint32_t nl = sides.of[0].count, nr = sides.of[1].count;
+    if (!nl || !nr || (nl == p->count && nr == p->count)) return 0;
+    if (nl == 1 && room > 1) { /* its room tells that it is one */
+        memmove(other_refs(b, p) + 1, other_refs(b, p) + room, nr * sizeof *pass->refs);
+        room = 1;
     }
-    return m;
+    out->left = child(p, &sides.of[0], left_of(p), room - nl);
+    out->right = child(p, &sides.of[1], right_of(p, room), nr < 2 ? 0 : p->count + p->budget - room - nr);
+    return 1;
 }
 
-typedef struct side {
-    mr_bvh2_ref *refs;
-    uint32_t count;
-    box bounds;
-} side;
-
-static void side_add(side *s, const mr_bvh2_ref *ref, box b)
+static void split_object(const builder *b, const part *p, work *pass, children *out)
 {
-    ref_set(&s->refs[s->count++], b, ref->prim);
-    s->bounds = box_union(s->bounds, b);
+    const mr_bvh2_split *s = &pass->split;
+    int usable = s->axis >= 0 && fits(b, s->nl, p->depth + 1) && fits(b, s->nr, p->depth + 1);
+    uint32_t nl = usable ? s->nl : p->count / 2, nr = p->count - nl, left = share(p->budget, nl, nr);
+    mr_bvh2_halves sides = { { bvh2_half_empty(other_refs(b, p)), bvh2_half_empty(other_refs(b, p) + nl + left) } };
+    if (usable) sides = move_all(pass, sides.of[0].refs, sides.of[1].refs);
+    else mr_bvh2_move_halves(pass->refs, p->count, &sides);
+    out->left = child(p, &sides.of[0], left_of(p), left);
+    out->right = child(p, &sides.of[1], right_of(p, nl + left), nr < 2 ? 0 : p->budget - left);
 }
 
-static float side_cost(const side *s, const box *with)
+static int try_spatial(const builder *b, const part *p, work *pass, float to_beat, children *out)
 {
-    return with ? box_area(box_union(s->bounds, *with)) * (float)(s->count + 1) : box_area(s->bounds) * (float)s->count;
+    pass->spatial = 1;
+    pass->grid = mr_bvh2_spatial_grid(p->bounds, p->count);
+    bin_all(pass);
+    pass->split = mr_bvh2_spatial_split(&pass->bins[0], &pass->grid, p->count, to_beat * 0.999f);
+    return pass->split.axis >= 0 && split_spatial(b, p, pass, out);
 }
 
-/* A reference on both sides of the plane: cut it, or give all of it to one side where that is cheaper ("unsplitting"). */
-static void deal_straddler(const builder *b, const mr_bvh2_split *s, const mr_bvh2_ref *ref, side *l, side *r, uint32_t *cuts)
+/* Splits a part of two or more. pieces: how many of the crew do it together; bins: one for each. */
+static void split(const builder *b, part *p, uint32_t pieces, mr_bvh2_bins *bins, children *out)
 {
-    box x, y, whole = ref_box(ref);
-    mr_bvh2_cut(b->source, ref, s->axis, s->plane, &x, &y);
-    float both = side_cost(l, &x) + side_cost(r, &y);
-    float left = side_cost(l, &whole) + side_cost(r, NULL), right = side_cost(l, NULL) + side_cost(r, &whole);
-    if (l->count && left < both && left <= right) {
-        side_add(l, ref, whole);
-    } else if (r->count && right < both) {
-        side_add(r, ref, whole);
+    work pass = { .b = b, .refs = refs_of(b, p), .count = p->count, .pieces = pieces, .bins = bins };
+    mr_bvh2_grid grid = pass.grid = mr_bvh2_object_grid(p->middles, p->count);
+    bin_all(&pass);
+    mr_bvh2_split object = pass.split = mr_bvh2_object_split(&bins[0], &pass.grid, p->count);
+    if (p->budget && worth_cutting(p, &object)) {
+        if (p->has_instance) p->has_instance = (uint8_t)holds_instance(pass.refs, p->count);
+        if (!p->has_instance && try_spatial(b, p, &pass, object.cost, out)) return;
+        pass.spatial = 0;
+        pass.grid = grid;
+        pass.split = object;
+        if (pieces > 1) bin_all(&pass); /* the pieces' counts again */
+    }
+    split_object(b, p, &pass, out);
+}
+
+/* ---- building ---- */
+
+static mr_bvh2_cost join(const builder *b, const part *p, const part *right, const mr_bvh2_cost child[2])
+{
+    mr_bvh2_node *n = &b->tree->nodes[p->at.node];
+    f4_store(n->lo, p->bounds.lo);
+    f4_store(n->hi, p->bounds.hi);
+    n->left_room = right->at.ref - p->at.ref;
+    return mr_bvh2_plan_pair(n, right->count == 1, &child[0], &child[1]);
+}
+
+/* The whole subtree, by the calling thread. */
+static mr_bvh2_cost build(const builder *b, part *p, mr_bvh2_bins *bins)
+{
+    if (p->count <= MR_BVH2_SMALL) return mr_bvh2_small(b->tree, p->at, refs_of(b, p), p->count, b->depth_limit - p->depth);
+    children c;
+    split(b, p, 1, bins, &c);
+    mr_bvh2_cost cost[2] = { build(b, &c.left, bins), build(b, &c.right, bins) };
+    return join(b, p, &c.right, cost);
+}
+
+/* ---- jobs ---- */
+
+static void push(builder *b, job *j)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    j->next = b->jobs;
+    b->jobs = j;
+    (void)pthread_cond_signal(&b->news);
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+/* Where the largest job hangs in the list; there is one. */
+static job **largest(builder *b)
+{
+    job **best = &b->jobs;
+    for (job **at = best; *at; at = &(*at)->next)
+        if ((*at)->part.count > (*best)->part.count) best = at;
+    return best;
+}
+
+static job take(job **at)
+{
+    job taken = **at;
+    *at = taken.next;
+    return taken;
+}
+
+/* The largest job; 0 when all are done. Waits while others may still leave some. */
+static int pull(builder *b, job *out)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    while (!b->jobs && b->running) (void)pthread_cond_wait(&b->news, &b->lock);
+    int found = b->jobs != NULL;
+    if (found) {
+        *out = take(largest(b));
+        b->running++;
+    }
+    (void)pthread_mutex_unlock(&b->lock);
+    return found;
+}
+
+static void job_done(builder *b)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    if (--b->running == 0) (void)pthread_cond_broadcast(&b->news);
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+/* Hands what a subtree costs to its parent; whoever brings the second child goes on upwards. */
+static void deliver(const builder *b, junction *j, int side, mr_bvh2_cost cost)
+{
+    while (j) {
+        j->cost[side] = cost;
+        if (atomic_fetch_sub(&j->missing, 1) > 1) return;
+        cost = join(b, &j->part, &j->child[1].part, j->cost);
+        junction *done = j;
+        side = j->side;
+        j = j->parent;
+        free(done);
+    }
+}
+
+static junction *new_junction(const part *p, const children *c, junction *parent, int side)
+{
+    junction *j = malloc(sizeof *j);
+    if (!j) return NULL;
+    j->part = *p;
+    j->child[0] = (job){ c->left, j, 0, NULL };
+    j->child[1] = (job){ c->right, j, 1, NULL };
+    j->parent = parent;
+    j->side = side;
+    atomic_init(&j->missing, 2);
+    return j;
+}
+
+/* Splits one part into two jobs. Without memory for that: all of it here and now. */
+static void fork_part(builder *b, job *of, uint32_t pieces, mr_bvh2_bins *bins)
+{
+    children c;
+    split(b, &of->part, pieces, bins, &c);
+    junction *j = new_junction(&of->part, &c, of->parent, of->side);
+    if (j) {
+        push(b, &j->child[0]);
+        push(b, &j->child[1]);
+        return;
+    }
+    mr_bvh2_cost cost[2] = { build(b, &c.left, bins), build(b, &c.right, bins) };
+    deliver(b, of->parent, of->side, join(b, &of->part, &c.right, cost));
+}
+
+/* One of the crew: takes jobs until there are none. */
+static void take_jobs(void *context, uint32_t piece)
+{
+    builder *b = context;
+    mr_bvh2_bins bins;
+    job next;
+    (void)piece;
+    while (pull(b, &next)) {
+        if (next.part.count > JOB_MIN) fork_part(b, &next, 1, &bins);
+        else deliver(b, next.parent, next.side, build(b, &next.part, &bins));
+        job_done(b);
+    }
+}
+
+/* The largest parts one after the other, each by all together, until there are enough for everyone. */
+static void split_together(builder *b, mr_bvh2_bins *bins, uint32_t pieces, uint32_t least)
+{
+    while (b->jobs && (*largest(b))->part.count >= least) {
+        job next = take(largest(b));
+        fork_part(b, &next, pieces, bins);
+    }
+}
+
+static int build_in_jobs(builder *b, const part *root)
+{
+    uint32_t threads = (uint32_t)mr_crew_size(b->crew), pieces = threads < PIECES_MAX ? threads : PIECES_MAX, least = root->count / (2 * threads);
+    job first = { *root, NULL, 0, NULL };
+    mr_bvh2_bins *bins = malloc(pieces * sizeof *bins);
+    if (!bins) return -1;
+    (void)pthread_mutex_init(&b->lock, NULL);
+    (void)pthread_cond_init(&b->news, NULL);
+    push(b, &first);
+    split_together(b, bins, pieces, least > TOGETHER_MIN ? least : TOGETHER_MIN);
+    mr_crew_run(b->crew, take_jobs, b, threads);
+    (void)pthread_cond_destroy(&b->news);
+    (void)pthread_mutex_destroy(&b->lock);
+    free(bins);
+    return 0;
+}
+
+int mr_bvh2_build(mr_bvh2 *tree, const mr_bvh_source *source, mr_crew *crew, int depth_limit)
+{
+    builder b = { .source = source, .tree = tree, .crew = crew, .depth_limit = depth_limit };
+    part root = { { 0, 0 }, tree->count, tree->room - tree->count, 0, 0, source->records != NULL, tree->bounds, tree->middles };
+    int status = 0;
+    tree->root = (mr_bvh2_at){ tree->count == 1 ? MR_BVH2_SINGLE : 0, 0 };
+    b.spare = mr_bvh_alloc((size_t)tree->room * sizeof *b.spare);
+    if (!b.spare) return -1;
+    if (mr_crew_size(crew) > 1 && tree->count > JOB_MIN) {
+        status = build_in_jobs(&b, &root);
     } else {
-        side_add(l, ref, x);
-        side_add(r, ref, y);
-        ++*cuts;
+        mr_bvh2_bins bins;
+        (void)build(&b, &root, &bins);
     }
-}
-
-/* Fills l and r, whose arrays hold p->count each. Returns the references added. */
-static uint32_t deal(const builder *b, const part *p, const mr_bvh2_split *s, side *l, side *r)
-{
-    uint32_t cuts = 0;
-    for (uint32_t i = 0; i < p->count; i++) {
-        const mr_bvh2_ref *ref = &p->refs[i];
-        if (ref->hi[s->axis] <= s->plane) side_add(l, ref, ref_box(ref));
-        else if (ref->lo[s->axis] >= s->plane) side_add(r, ref, ref_box(ref));
-    }
-    for (uint32_t i = 0; i < p->count; i++) {
-        const mr_bvh2_ref *ref = &p->refs[i];
-        if (ref->hi[s->axis] > s->plane && ref->lo[s->axis] < s->plane) deal_straddler(b, s, ref, l, r, &cuts);
-    }
-    return cuts;
-}
-
-static void build(builder *b, const part *p);
-
-/* Both children, the remaining budget in proportion. */
-static void build_pair(builder *b, const part *p, mr_bvh2_ref *left, uint32_t nl, mr_bvh2_ref *right, uint32_t nr, uint32_t budget)
-{
-    uint32_t kid = new_pair(b, p->node);
-    if (!kid) return;
-    uint32_t share = (uint32_t)((uint64_t)budget * nl / ((uint64_t)nl + nr));
-    build(b, &(part){ left, nl, kid, share, p->depth + 1 });
-    build(b, &(part){ right, nr, kid + 1, budget - share, p->depth + 1 });
-}
-
-/* 1: done (or failed); 0: the split turned out useless, nothing has happened. */
-static int build_spatial(builder *b, const part *p, const mr_bvh2_split *s)
-{
-    side l = { .bounds = box_empty() }, r = l;
-    l.refs = malloc(2 * (size_t)p->count * sizeof *l.refs);
-    if (!l.refs) {
-        b->failed = 1;
-        return 1;
-    }
-    r.refs = l.refs + p->count;
-    uint32_t cuts = deal(b, p, s, &l, &r);
-    int useful = l.count && r.count && !(l.count == p->count && r.count == p->count) && cuts <= p->budget &&
-                 fits(b, l.count, p->depth + 1) && fits(b, r.count, p->depth + 1);
-    if (useful) build_pair(b, p, l.refs, l.count, r.refs, r.count, p->budget - cuts);
-    free(l.refs);
-    return useful;
-}
-
-static void build_object(builder *b, const part *p, const mr_bvh2_split *s)
-{
-    uint32_t m = s->axis >= 0 ? partition(p, s) : 0;
-    if (m == 0 || m == p->count || !fits(b, m, p->depth + 1) || !fits(b, p->count - m, p->depth + 1)) m = p->count / 2;
-    build_pair(b, p, p->refs, m, p->refs + m, p->count - m, p->budget);
-}
-
-/* Leaves a part for a thread: copies its references. */
-static void defer(builder *b, const part *p)
-{
-    if (b->task_count == b->task_capacity) {
-        uint32_t capacity = b->task_capacity * 2 + 64;
-        task *tasks = realloc(b->tasks, capacity * sizeof *tasks);
-        if (!tasks) {
-            b->failed = 1;
-            return;
-        }
-        b->tasks = tasks;
-        b->task_capacity = capacity;
-    }
-    task t = { .part = *p };
-    t.part.refs = malloc((size_t)p->count * sizeof *t.part.refs);
-    if (!t.part.refs) {
-        b->failed = 1;
-        return;
-    }
-    memcpy(t.part.refs, p->refs, (size_t)p->count * sizeof *t.part.refs);
-    b->tasks[b->task_count++] = t;
-}
-
-/* Splits a part of two or more. */
-static void split(builder *b, const part *p, box bounds, box centroids)
-{
-    mr_bvh2_split object = mr_bvh2_object_split(p->refs, p->count, centroids);
-    if (p->budget && worth_cutting(b, &object) && !holds_instance(p)) {
-        mr_bvh2_split spatial = mr_bvh2_spatial_split(b->source, p->refs, p->count, bounds, object.cost);
-        if (spatial.axis >= 0 && build_spatial(b, p, &spatial)) return;
-    }
-    build_object(b, p, &object);
-}
-
-static void build(builder *b, const part *p)
-{
-    if (b->failed) return;
-    if (p->count <= b->defer_below && p->count > 1) {
-        defer(b, p);
-        return;
-    }
-    box bounds, centroids;
-    bound(p, &bounds, &centroids);
-    mr_bvh2_node *n = &b->tree->nodes[p->node];
-    f4_store(n->lo, bounds.lo);
-    f4_store(n->hi, bounds.hi);
-    n->count = p->count;
-    n->left = p->refs[0].prim;
-    if (p->depth == 0) b->root_area = box_area(bounds);
-    if (p->count > 1) split(b, p, bounds, centroids);
-}
-
-typedef struct crew {
-    const builder *top;
-    atomic_uint next;
-} crew;
-
-static void run_task(const builder *top, task *t)
-{
-    part p = t->part;
-    builder b = { .source = top->source, .tree = &t->tree, .root_area = top->root_area, .depth_limit = top->depth_limit };
-    p.node = 0;
-    t->failed = reserve_nodes(&t->tree, p.count < UINT32_MAX / 4 ? 2 * p.count + 2 : 2);
-    if (t->failed) return;
-    t->tree.used = 2;
-    build(&b, &p);
-    t->failed = b.failed;
-}
-
-static void *work(void *argument)
-{
-    crew *c = argument;
-    for (;;) {
-        unsigned i = atomic_fetch_add(&c->next, 1);
-        if (i >= c->top->task_count) return NULL;
-        run_task(c->top, &c->top->tasks[i]);
-    }
-}
-
-/* Runs all tasks; threads that cannot be started are done without. */
-static void run_tasks(const builder *top, int threads)
-{
-    enum { CREW_MAX = 256 };
-    pthread_t id[CREW_MAX];
-    int started = 0, want = threads - 1 < CREW_MAX ? threads - 1 : CREW_MAX;
-    crew c = { .top = top };
-    atomic_init(&c.next, 0);
-    while (started < want && pthread_create(&id[started], NULL, work, &c) == 0) started++;
-    work(&c);
-    for (int i = 0; i < started; i++) pthread_join(id[i], NULL);
-}
-
-/* Puts a task's tree behind the common one, its root at its place. */
-static int append(mr_bvh2 *to, const task *t)
-{
-    if (t->failed || reserve_nodes(to, t->tree.used)) return -1;
-    uint32_t shift = to->used - 2;
-    for (uint32_t i = 0; i < t->tree.used; i++) {
-        mr_bvh2_node n = t->tree.nodes[i];
-        if (i == 1) continue;
-        if (n.count > 1) n.left += shift;
-        to->nodes[i ? i + shift : t->part.node] = n;
-    }
-    to->used += t->tree.used - 2;
-    return 0;
-}
-
-/* Spatial splits add references: counts and boxes above them follow. */
-static void refit_counts(mr_bvh2 *tree)
-{
-    for (uint32_t i = tree->used; i-- > 0;) {
-        mr_bvh2_node *n = &tree->nodes[i];
-        if (i == 1 || n->count == 1) continue;
-        n->count = tree->nodes[n->left].count + tree->nodes[n->left + 1].count;
-    }
-}
-
-static void free_tasks(builder *b)
-{
-    for (uint32_t i = 0; i < b->task_count; i++) {
-        free(b->tasks[i].part.refs);
-        free(b->tasks[i].tree.nodes);
-    }
-    free(b->tasks);
-}
-
-int mr_bvh2_build(mr_bvh2 *tree, const mr_bvh_source *source, mr_bvh2_ref *refs, uint32_t count, int quality, int threads,
-                  int depth_limit)
-{
-    builder b = { .source = source, .tree = tree, .depth_limit = depth_limit };
-    part root = { refs, count, 0, quality == MR_BVH_HIGH ? count : 0, 0 };
-    *tree = (mr_bvh2){ 0 };
-    if (threads > 1 && count / (uint32_t)threads / TASKS_A_THREAD >= TASK_MIN) b.defer_below = count / (uint32_t)threads / TASKS_A_THREAD;
-    if (reserve_nodes(tree, 2)) return -1;
-    memset(tree->nodes, 0, 2 * sizeof *tree->nodes);
-    tree->used = 2;
-    build(&b, &root);
-    if (!b.failed && b.task_count) {
-        run_tasks(&b, threads);
-        for (uint32_t i = 0; i < b.task_count && !b.failed; i++) b.failed = append(tree, &b.tasks[i]) != 0;
-    }
-    free_tasks(&b);
-    if (b.failed) {
-        free(tree->nodes);
-        *tree = (mr_bvh2){ 0 };
-        return -1;
-    }
-    refit_counts(tree);
-    return 0;
+    free(b.spare);
+    return status;
 }

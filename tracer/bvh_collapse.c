@@ -1,32 +1,31 @@
-/* From the binary tree to the section's 8-wide nodes and leaves: the collapse that is optimal under the surface area heuristic, by
- * dynamic programming over "what does this subtree cost when it may take up to i of its 8-wide parent's slots" (Ylitie, Karras, Laine
- * 2017, "Efficient Incoherent Ray Traversal on GPUs Through Compressed Wide BVHs", section 3.1).
+/* From the binary tree, as planned (bvh_plan.c), to the section's 8-wide nodes and leaves.
  *
- * Costs are in node tests times area. A leaf is one 8-wide test of up to eight triangles, whatever their number, or one instance. */
+ * Below a node stand its children: inner nodes side by side, then leaves and instances, then the inner nodes' own subtrees one after the other.
+ * Each such block starts on a multiple of 64 bytes, so a subtree has the same size wherever it lands. First every subtree below the
+ * topmost nodes is measured, then all of it is written, by whichever thread is free. */
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "tracer/bvh_internal.h"
 
-enum { W = MR_BVH_WIDTH, SECTION_FIRST = 1 << 16 };
-
-#define LEAF_COST 1.0f
-#define INSTANCE_COST 8.0f /* transformation and a short walk */
-
-/* slots[i] - what the left child gets of i + 1 slots; 0: one fewer slot costs as little. slots[0] = 1: a leaf. */
-typedef struct plan {
-    float cost[W];
-    uint8_t slots[W], as_node; /* as_node: what the left child gets when this becomes a node of its own */
-    uint8_t has_instance;
-} plan;
+enum { W = MR_BVH_WIDTH, BLOCK = 64, SECTION_FIRST = 1 << 16, LARGE_PAGE = 2 << 20 };
+enum { TOP_LEVELS = 3, BRANCHES_MAX = W * W * W };
 
 typedef struct collapser {
     const mr_bvh2 *tree;
     const mr_bvh_source *source;
     mr_bvh_section *section;
-    plan *plans;
-    unsigned depth;
-    mr_error *err;
 } collapser;
+
+/* ---- memory ---- */
+
+void *mr_bvh_alloc(size_t bytes)
+{
+    size_t align = bytes >= 2 * LARGE_PAGE ? LARGE_PAGE : BLOCK;
+    void *at = aligned_alloc(align, (bytes + align - 1) / align * align);
+    if (at && align == LARGE_PAGE) (void)madvise(at, (bytes + align - 1) / align * align, MADV_HUGEPAGE);
+    return at;
+}
 
 /* ---- the section ---- */
 
@@ -37,7 +36,7 @@ static int section_grow(mr_bvh_section *s, size_t need, mr_error *err)
     if (need / MR_BVH_UNIT > MR_REF_OFFSET) return mr_fail(err, MR_FAILED, "the BVH would exceed 16 GiB");
     capacity = need + (capacity < SECTION_FIRST ? SECTION_FIRST : capacity / 2);
     capacity = (capacity + 63) / 64 * 64;
-    uint8_t *bytes = aligned_alloc(64, capacity);
+    uint8_t *bytes = mr_bvh_alloc(capacity);
     if (!bytes) return mr_fail(err, MR_FAILED, "no memory for a BVH of %zu bytes", capacity);
     if (s->size) memcpy(bytes, s->bytes, s->size);
     free(s->bytes);
@@ -46,15 +45,23 @@ static int section_grow(mr_bvh_section *s, size_t need, mr_error *err)
     return MR_OK;
 }
 
-int mr_bvh_section_take(mr_bvh_section *section, size_t bytes, size_t align, size_t *offset, mr_error *err)
+/* Appends bytes at a multiple of 64 without writing them: pages are first touched by whoever fills them. */
+static int section_reserve(mr_bvh_section *section, size_t bytes, size_t *offset, mr_error *err)
 {
-    size_t at = (section->size + align - 1) / align * align;
+    size_t at = (section->size + BLOCK - 1) / BLOCK * BLOCK;
     int status = section_grow(section, at + bytes, err);
     if (status) return status;
-    memset(section->bytes + section->size, 0, at + bytes - section->size);
+    memset(section->bytes + section->size, 0, at - section->size);
     section->size = at + bytes;
     *offset = at;
     return MR_OK;
+}
+
+int mr_bvh_section_take(mr_bvh_section *section, size_t bytes, size_t *offset, mr_error *err)
+{
+    int status = section_reserve(section, bytes, offset, err);
+    if (!status) memset(section->bytes + *offset, 0, bytes);
+    return status;
 }
 
 void mr_bvh_node_clear(mr_bvh_node *node)
@@ -66,100 +73,78 @@ void mr_bvh_node_clear(mr_bvh_node *node)
     }
 }
 
-/* ---- the plan ---- */
+/* ---- what becomes of a subtree ---- */
 
-static float node_area(const mr_bvh2_node *n)
+static uint32_t kind_of(const collapser *c, mr_bvh2_at i)
 {
-    float x = n->hi[0] - n->lo[0], y = n->hi[1] - n->lo[1], z = n->hi[2] - n->lo[2];
-    return x * y + y * z + z * x;
+    if (i.node == MR_BVH2_SINGLE) return c->tree->refs[i.ref].prim & MR_BVH2_INSTANCE ? MR_REF_INSTANCE : MR_REF_LEAF;
+    return c->tree->nodes[i.node].plan & MR_BVH2_PLAN_LEAF ? MR_REF_LEAF : MR_REF_NODE;
 }
 
-static void plan_leaf(plan *p, const mr_bvh2_node *n)
+/* Lists the subtrees that subtree i becomes when it may take so many slots. */
+static void cut(const collapser *c, mr_bvh2_at i, int slots, mr_bvh2_at *out, int *n)
 {
-    p->has_instance = (n->left & MR_BVH2_INSTANCE) != 0;
-    for (int i = 0; i < W; i++) {
-        p->cost[i] = node_area(n) * (p->has_instance ? INSTANCE_COST : LEAF_COST);
-        p->slots[i] = 0;
-    }
-    p->slots[0] = 1;
-    p->as_node = 0;
-}
-
-/* Cheapest division of `slots` among two subtrees. */
-static float divide(const plan *l, const plan *r, int slots, uint8_t *to_left)
-{
-    float best = INFINITY;
-    *to_left = 1;
-    for (int k = 1; k < slots; k++) {
-        float cost = l->cost[k - 1] + r->cost[slots - k - 1];
-        if (!(cost < best)) continue;
-        best = cost;
-        *to_left = (uint8_t)k;
-    }
-    return best;
-}
-
-static void plan_inner(plan *p, const mr_bvh2_node *n, const plan *l, const plan *r)
-{
-    p->has_instance = l->has_instance | r->has_instance;
-    float area = node_area(n), leaf = n->count <= W && !p->has_instance ? area * LEAF_COST : INFINITY;
-    float node = divide(l, r, W, &p->as_node) + area;
-    p->slots[0] = leaf <= node;
-    p->cost[0] = leaf <= node ? leaf : node;
-    if (p->has_instance) p->slots[0] = 0;
-    for (int i = 2; i <= W; i++) {
-        uint8_t to_left;
-        float cost = divide(l, r, i, &to_left);
-        int better = cost < p->cost[i - 2];
-        p->cost[i - 1] = better ? cost : p->cost[i - 2];
-        p->slots[i - 1] = better ? to_left : 0;
-    }
-}
-
-/* Children stand behind their parents, so one pass from the end suffices. */
-static void plan_all(const collapser *c)
-{
-    for (uint32_t i = c->tree->used; i-- > 0;) {
-        const mr_bvh2_node *n = &c->tree->nodes[i];
-        if (i == 1) continue;
-        if (n->count == 1) plan_leaf(&c->plans[i], n);
-        else plan_inner(&c->plans[i], n, &c->plans[n->left], &c->plans[n->left + 1]);
-    }
-}
-
-/* ---- the output ---- */
-
-/* Lists the subtrees that node i becomes when it may take so many slots. */
-static void cut(const collapser *c, uint32_t i, int slots, uint32_t *out, int *n)
-{
-    const plan *p = &c->plans[i];
-    while (slots > 1 && p->slots[slots - 1] == 0) slots--;
+    uint32_t plan = i.node == MR_BVH2_SINGLE ? 0 : c->tree->nodes[i.node].plan;
+    while (slots > 1 && plan_slots(plan, slots) == 0) slots--;
     if (slots == 1) {
         out[(*n)++] = i;
         return;
     }
-    cut(c, c->tree->nodes[i].left, p->slots[slots - 1], out, n);
-    cut(c, c->tree->nodes[i].left + 1, slots - p->slots[slots - 1], out, n);
+    int left = plan_slots(plan, slots);
+    cut(c, bvh2_left(c->tree, i), left, out, n);
+    cut(c, bvh2_right(c->tree, i), slots - left, out, n);
 }
 
-/* The primitives below node i, ascending, each once (spatial splits may have put two parts of one here). */
-static void gather(const collapser *c, uint32_t i, uint32_t *out, int *n)
+/* The primitives of a leaf, ascending, each once (spatial splits may have put two parts of one here). Its references stand side by side. */
+static void gather(const collapser *c, mr_bvh2_at i, uint32_t *out, int *n)
 {
-    const mr_bvh2_node *node = &c->tree->nodes[i];
-    if (node->count > 1) {
-        gather(c, node->left, out, n);
-        gather(c, node->left + 1, out, n);
-        return;
+    const mr_bvh2_ref *refs = c->tree->refs + i.ref;
+    uint32_t count = i.node == MR_BVH2_SINGLE ? 1 : plan_leaf_count(c->tree->nodes[i.node].plan);
+    for (uint32_t r = 0; r < count; r++) {
+        uint32_t prim = refs[r].prim;
+        int at = 0;
+        while (at < *n && out[at] < prim) at++;
+        if (at < *n && out[at] == prim) continue;
+        for (int k = *n; k > at; k--) out[k] = out[k - 1];
+        out[at] = prim;
+        ++*n;
     }
-    int at = 0;
-    while (at < *n && out[at] < node->left) at++;
-    if (at < *n && out[at] == node->left) return;
-    for (int k = *n; k > at; k--) out[k] = out[k - 1];
-    out[at] = node->left;
-    ++*n;
 }
 
-static void emit_leaf(const collapser *c, uint32_t i, size_t offset)
+/* The children of an 8-wide node and where they stand, in bytes from the start of their block. */
+typedef struct block {
+    mr_bvh2_at kid[W];
+    uint32_t at[W];
+    int count;
+    uint32_t bytes; /* a multiple of 64 */
+} block;
+
+/* Lays out what stands below the node that subtree i becomes: inner nodes first, then what they do not share. */
+static block lay_out(const collapser *c, mr_bvh2_at i)
+{
+    static const uint32_t size[3] = { sizeof(mr_bvh_node), sizeof(mr_bvh_leaf), sizeof(mr_bvh_instance) };
+    block b = { .count = 0 };
+    if (kind_of(c, i) != MR_REF_NODE) {
+        b.kid[b.count++] = i; /* the whole tree is one leaf */
+    } else {
+        int left = plan_as_node(c->tree->nodes[i.node].plan);
+        cut(c, bvh2_left(c->tree, i), left, b.kid, &b.count);
+        cut(c, bvh2_right(c->tree, i), W - left, b.kid, &b.count);
+    }
+    for (int pass = 0; pass < 2; pass++)
+        for (int k = 0; k < b.count; k++) {
+            uint32_t kind = kind_of(c, b.kid[k]);
+            if ((kind == MR_REF_NODE) != (pass == 0)) continue;
+            b.at[k] = b.bytes;
+            b.bytes += size[kind / MR_REF_LEAF];
+        }
+    b.bytes = (b.bytes + BLOCK - 1) / BLOCK * BLOCK;
+    return b;
+}
+
+/* ---- the output ---- */
+
+static void emit_leaf(const collapser *c, mr_bvh2_at i, size_t offset)
 {
     mr_bvh_leaf *leaf = (mr_bvh_leaf *)(void *)(c->section->bytes + offset);
     uint32_t prim[W];
@@ -170,77 +155,146 @@ static void emit_leaf(const collapser *c, uint32_t i, size_t offset)
             for (int a = 0; a < 3; a++) leaf->row[3 * v + a][k] = source_vertex(c->source, prim[k < n ? k : 0], k < n ? v : 0)[a];
         leaf->triangle[k] = k < n ? prim[k] : MR_NONE;
     }
-    memcpy(leaf->lo, c->tree->nodes[i].lo, 3 * sizeof(float));
-    memcpy(leaf->hi, c->tree->nodes[i].hi, 3 * sizeof(float));
+    box b = bvh2_box(c->tree, i);
+    f4_store(leaf->lo, b.lo);
+    f4_store(leaf->hi, b.hi);
 }
 
-static uint32_t kind_of(const collapser *c, uint32_t i)
+static void link_child(const collapser *c, mr_bvh_node *node, int lane, mr_bvh2_at kid, size_t at)
 {
-    const mr_bvh2_node *n = &c->tree->nodes[i];
-    if (!c->plans[i].slots[0]) return MR_REF_NODE;
-    return n->count == 1 && n->left & MR_BVH2_INSTANCE ? MR_REF_INSTANCE : MR_REF_LEAF;
-}
-
-/* Reserves the children's bytes: inner nodes side by side, then what they do not share. */
-static int place(const collapser *c, const uint32_t *kids, int n, size_t *at)
-{
-    static const size_t size[3] = { sizeof(mr_bvh_node), sizeof(mr_bvh_leaf), sizeof(mr_bvh_instance) };
-    for (int pass = 0; pass < 2; pass++)
-        for (int k = 0; k < n; k++) {
-            uint32_t kind = kind_of(c, kids[k]);
-            if ((kind == MR_REF_NODE) != (pass == 0)) continue;
-            int status = mr_bvh_section_take(c->section, size[kind / MR_REF_LEAF], kind == MR_REF_NODE ? 64 : MR_BVH_UNIT, &at[k], c->err);
-            if (status) return status;
-        }
-    return MR_OK;
-}
-
-static void link_child(const collapser *c, size_t offset, int lane, uint32_t kid, size_t at)
-{
-    mr_bvh_node *node = (mr_bvh_node *)(void *)(c->section->bytes + offset);
-    const mr_bvh2_node *n = &c->tree->nodes[kid];
+    box b = bvh2_box(c->tree, kid);
     for (int a = 0; a < 3; a++) {
-        node->row[2 * a][lane] = n->lo[a];
-        node->row[2 * a + 1][lane] = n->hi[a];
+        node->row[2 * a][lane] = b.lo[a];
+        node->row[2 * a + 1][lane] = b.hi[a];
     }
     node->child[lane] = (uint32_t)(at / MR_BVH_UNIT) | kind_of(c, kid);
 }
 
-static int emit_node(collapser *c, uint32_t i, size_t offset, unsigned depth)
+/* Writes the node at `offset` and its block at `below`, but for the inner nodes in it. */
+static void emit_block(const collapser *c, const block *b, size_t offset, size_t below)
 {
-    uint32_t kids[W];
-    size_t at[W];
-    int n = 0, status;
-    if (depth > c->depth) c->depth = depth;
-    if (c->plans[i].slots[0]) {
-        kids[n++] = i; /* the whole tree is one leaf */
-    } else {
-        cut(c, c->tree->nodes[i].left, c->plans[i].as_node, kids, &n);
-        cut(c, c->tree->nodes[i].left + 1, W - c->plans[i].as_node, kids, &n);
+    mr_bvh_node *node = (mr_bvh_node *)(void *)(c->section->bytes + offset);
+    mr_bvh_node_clear(node);
+    if (b->bytes) memset(c->section->bytes + below + b->bytes - BLOCK, 0, BLOCK); /* what the last child leaves free */
+    for (int k = 0; k < b->count; k++) {
+        size_t at = below + b->at[k];
+        uint32_t kind = kind_of(c, b->kid[k]);
+        link_child(c, node, k, b->kid[k], at);
+        if (kind == MR_REF_LEAF) emit_leaf(c, b->kid[k], at);
+        if (kind != MR_REF_INSTANCE) continue;
+        uint32_t instance = c->tree->refs[b->kid[k].ref].prim & ~MR_BVH2_INSTANCE;
+        memcpy(c->section->bytes + at, &c->source->records[instance], sizeof(mr_bvh_instance));
     }
-    status = place(c, kids, n, at);
-    if (status) return status;
-    mr_bvh_node_clear((mr_bvh_node *)(void *)(c->section->bytes + offset));
-    for (int k = 0; k < n; k++) link_child(c, offset, k, kids[k], at[k]);
-    for (int k = 0; k < n; k++) {
-        uint32_t kind = kind_of(c, kids[k]);
-        if (kind == MR_REF_LEAF) emit_leaf(c, kids[k], at[k]);
-        else if (kind == MR_REF_INSTANCE)
-            memcpy(c->section->bytes + at[k], &c->source->records[c->tree->nodes[kids[k]].left & ~MR_BVH2_INSTANCE], sizeof(mr_bvh_instance));
-        else if ((status = emit_node(c, kids[k], at[k], depth + 1)) != MR_OK) return status;
-    }
-    return MR_OK;
 }
 
-int mr_bvh_collapse(mr_bvh_section *section, const mr_bvh2 *tree, const mr_bvh_source *source, size_t root_offset, unsigned *depth,
-                    mr_error *err)
+/* Everything below the node at `offset`, from `below` on; returns the end. */
+static size_t emit(const collapser *c, mr_bvh2_at i, size_t offset, size_t below)
 {
-    collapser c = { .tree = tree, .source = source, .section = section, .err = err };
-    c.plans = malloc((size_t)tree->used * sizeof *c.plans);
-    if (!c.plans) return mr_fail(err, MR_FAILED, "no memory to collapse a BVH of %u nodes", tree->used);
-    plan_all(&c);
-    int status = emit_node(&c, 0, root_offset, 1);
-    free(c.plans);
-    *depth = c.depth;
+    block b = lay_out(c, i);
+    emit_block(c, &b, offset, below);
+    size_t end = below + b.bytes;
+    for (int k = 0; k < b.count; k++)
+        if (kind_of(c, b.kid[k]) == MR_REF_NODE) end = emit(c, b.kid[k], below + b.at[k], end);
+    return end;
+}
+
+/* Bytes below the node that subtree i becomes; *deepest: nodes on the longest path, this one at `depth`. */
+static size_t measure(const collapser *c, mr_bvh2_at i, unsigned depth, unsigned *deepest)
+{
+    block b = lay_out(c, i);
+    size_t bytes = b.bytes;
+    if (depth > *deepest) *deepest = depth;
+    for (int k = 0; k < b.count; k++)
+        if (kind_of(c, b.kid[k]) == MR_REF_NODE) bytes += measure(c, b.kid[k], depth + 1, deepest);
+    return bytes;
+}
+
+/* ---- the crew's part ---- */
+
+/* A subtree that one thread measures and writes. */
+typedef struct branch {
+    mr_bvh2_at subtree;
+    unsigned deepest;
+    size_t bytes, offset, below;
+} branch;
+
+typedef struct branches {
+    const collapser *c;
+    uint32_t count, next;
+    branch of[BRANCHES_MAX];
+} branches;
+
+/* The nodes TOP_LEVELS below the root, in the order of the output. */
+static void find_branches(branches *all, mr_bvh2_at i, int level)
+{
+    if (level == TOP_LEVELS) {
+        all->of[all->count++] = (branch){ .subtree = i };
+        return;
+    }
+    block b = lay_out(all->c, i);
+    for (int k = 0; k < b.count; k++)
+        if (kind_of(all->c, b.kid[k]) == MR_REF_NODE) find_branches(all, b.kid[k], level + 1);
+}
+
+static void measure_branch(void *context, uint32_t piece)
+{
+    branches *all = context;
+    branch *x = &all->of[piece];
+    x->bytes = measure(all->c, x->subtree, TOP_LEVELS + 1, &x->deepest);
+}
+
+static void emit_branch(void *context, uint32_t piece)
+{
+    branches *all = context;
+    const branch *x = &all->of[piece];
+    (void)emit(all->c, x->subtree, x->offset, x->below);
+}
+
+/* Walks the top once more: its own blocks' bytes, or, with `write`, their contents; tells the branches where they go. Returns the end. */
+static size_t walk_top(branches *all, mr_bvh2_at i, size_t offset, size_t below, int level, int write)
+{
+    if (level == TOP_LEVELS) {
+        branch *x = &all->of[all->next++];
+        x->offset = offset;
+        x->below = below;
+        return below + x->bytes;
+    }
+    block b = lay_out(all->c, i);
+    if (write) emit_block(all->c, &b, offset, below);
+    size_t end = below + b.bytes;
+    for (int k = 0; k < b.count; k++)
+        if (kind_of(all->c, b.kid[k]) == MR_REF_NODE) end = walk_top(all, b.kid[k], below + b.at[k], end, level + 1, write);
+    return end;
+}
+
+/* Nodes on the longest path: a top that ends above the branches is no deeper than TOP_LEVELS. */
+static unsigned depth_of(const branches *all)
+{
+    unsigned deepest = TOP_LEVELS;
+    for (uint32_t i = 0; i < all->count; i++)
+        if (all->of[i].deepest > deepest) deepest = all->of[i].deepest;
+    return deepest;
+}
+
+int mr_bvh_collapse(mr_bvh_section *section, const mr_bvh2 *tree, const mr_bvh_source *source, mr_crew *crew, size_t root_offset,
+                    unsigned *depth, mr_error *err)
+{
+    collapser c = { tree, source, section };
+    size_t below;
+    branches *all = malloc(sizeof *all);
+    if (!all) return mr_fail(err, MR_FAILED, "no memory to collapse a BVH");
+    all->c = &c;
+    all->count = all->next = 0;
+    find_branches(all, tree->root, 0);
+    mr_crew_run(crew, measure_branch, all, all->count);
+    *depth = depth_of(all);
+    int status = MR_OK;
+    if (*depth <= MR_BVH_MAX_DEPTH) status = section_reserve(section, walk_top(all, tree->root, 0, 0, 0, 0), &below, err);
+    if (!status && *depth <= MR_BVH_MAX_DEPTH) {
+        all->next = 0;
+        (void)walk_top(all, tree->root, root_offset, below, 0, 1);
+        mr_crew_run(crew, emit_branch, all, all->count);
+    }
+    free(all);
     return status;
 }

@@ -1,84 +1,83 @@
 /* Where to split a set of references: the surface area heuristic over bins (Wald 2007, "On fast Construction of SAH-based Bounding
  * Volume Hierarchies"), and spatial splits, which cut triangles in two (Stich, Friedrich, Dietrich 2009, "Spatial Splits in Bounding
- * Volume Hierarchies"). Everything here is a pure function of the references in their order. */
+ * Volume Hierarchies"). Everything here is a pure function of the references; all three axes are binned in one pass. */
 #include "tracer/bvh_internal.h"
 
-enum { BINS = MR_BVH2_BINS };
+enum { BINS_FEW = 16, BINS_MANY_FROM = 1024 };
 
-typedef struct sweep {
-    box bins[BINS];
-    uint32_t in[BINS], out[BINS]; /* references that begin, end in the bin; the same array's worth for object splits */
-} sweep;
+/* A range must be wider than this part of what it is away from the origin: below, planes would fall together. */
+#define LEAST_WIDTH 1e-6f
 
-int mr_bvh2_bin(float x, float origin, float scale)
+/* ---- bins ---- */
+
+/* Fewer bins where finding the best boundary would take longer than filling them. */
+static int bins_for(uint32_t count)
 {
-    int bin = (int)((x - origin) * scale);
-    return bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin;
+    return count < BINS_MANY_FROM ? BINS_FEW : MR_BVH2_BINS;
 }
 
-static void sweep_clear(sweep *s)
+mr_bvh2_grid mr_bvh2_object_grid(box middles, uint32_t count)
 {
-    for (int i = 0; i < BINS; i++) {
-        s->bins[i] = box_empty();
-        s->in[i] = s->out[i] = 0;
-    }
-}
-
-/* Finds the cheapest boundary between two bins; keeps `best` unless it is undercut. count: references before the split. */
-static int sweep_find(const sweep *s, uint32_t count, float factor, mr_bvh2_split *best)
-{
-    box suffix[BINS], x = box_empty();
-    float area[BINS];
-    uint32_t below[BINS], n = 0;
-    int found = 0;
-    for (int i = BINS - 1; i > 0; i--) {
-        x = box_union(x, s->bins[i]);
-        n += s->out[i];
-        suffix[i] = x;
-        below[i] = n;
-        area[i] = n ? box_area(x) : 0;
-    }
-    x = box_empty();
-    n = 0;
-    for (int i = 0; i < BINS - 1; i++) {
-        x = box_union(x, s->bins[i]);
-        n += s->in[i];
-        uint32_t m = below[i + 1];
-        if (!n || !m || (n == count && m == count)) continue;
-        float cost = box_area(x) * (float)n + area[i + 1] * (float)m;
-        if (!(cost < best->cost * factor)) continue;
-        best->cost = cost;
-        best->bin = i;
-        best->left = x;
-        best->right = suffix[i + 1];
-        found = 1;
-    }
-    return found;
-}
-
-mr_bvh2_split mr_bvh2_object_split(const mr_bvh2_ref *refs, uint32_t count, box centroids)
-{
-    mr_bvh2_split best = { .cost = INFINITY, .axis = -1 };
-    sweep s;
+    mr_bvh2_grid grid = { .origin = f4_clear3(middles.lo), .bins = bins_for(count) };
     for (int a = 0; a < 3; a++) {
-        float origin = centroids.lo[a], width = centroids.hi[a] - origin;
-        if (!(width > 0)) continue;
-        float scale = (float)BINS * 0.9999f / width;
-        if (!(scale < INFINITY)) continue;
-        sweep_clear(&s);
-        for (uint32_t i = 0; i < count; i++) {
-            int j = mr_bvh2_bin(refs[i].lo[a] + refs[i].hi[a], origin, scale);
-            s.bins[j] = box_union(s.bins[j], ref_box(refs + i));
-            s.in[j]++;
-        }
-        for (int i = 0; i < BINS; i++) s.out[i] = s.in[i];
-        if (!sweep_find(&s, count, 1.0f, &best)) continue;
-        best.axis = a;
-        best.origin = origin;
-        best.scale = scale;
+        float width = middles.hi[a] - middles.lo[a], scale = (float)grid.bins * 0.9999f / width;
+        grid.scale[a] = width > 0 && scale < INFINITY ? scale : 0;
     }
-    return best;
+    return grid;
 }
+
+mr_bvh2_grid mr_bvh2_spatial_grid(box bounds, uint32_t count)
+{
+    mr_bvh2_grid grid = { .origin = f4_clear3(bounds.lo), .bins = bins_for(count) };
+    for (int a = 0; a < 3; a++) {
+        float width = bounds.hi[a] - bounds.lo[a];
+        if (!(width > LEAST_WIDTH * (fabsf(bounds.lo[a]) + width))) continue;
+        grid.scale[a] = (float)grid.bins / width;
+        grid.step[a] = width / (float)grid.bins;
+    }
+    return grid;
+}
+
+void mr_bvh2_bins_clear(mr_bvh2_bins *bins, const mr_bvh2_grid *grid)
+{
+    for (int a = 0; a < 3; a++)
+        for (int i = 0; i < grid->bins; i++) {
+            bins->box[a][i] = box_empty();
+            bins->in[a][i] = bins->out[a][i] = 0;
+        }
+}
+
+void mr_bvh2_bins_merge(mr_bvh2_bins *bins, const mr_bvh2_bins *more, const mr_bvh2_grid *grid)
+{
+    for (int a = 0; a < 3; a++)
+        for (int i = 0; i < grid->bins; i++) {
+            bins->box[a][i] = box_union(bins->box[a][i], more->box[a][i]);
+            bins->in[a][i] += more->in[a][i];
+            bins->out[a][i] += more->out[a][i];
+        }
+}
+
+static inline void to_ints(int32_t out[4], f4 bin)
+{
+    i4 i = __builtin_convertvector(bin, i4);
+    memcpy(out, &i, sizeof i);
+}
+
+void mr_bvh2_object_bins(mr_bvh2_bins *bins, const mr_bvh2_grid *grid, const mr_bvh2_ref *refs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t at[4];
+        box b = ref_box(refs + i);
+        to_ints(at, bins_of(b.lo + b.hi, grid));
+        for (int a = 0; a < 3; a++) {
+            box *bin = &bins->box[a][at[a]];
+            *bin = box_union(*bin, b);
+            bins->in[a][at[a]]++;
+        }
+    }
+}
+
+/* ---- the parts of a triangle ---- */
 
 /* One edge of the triangle against the plane: the ends to their sides; a crossing to both, widened by the rounding of its computation
  * (under 7 units in the last place of the larger end). */
@@ -110,35 +109,117 @@ void mr_bvh2_cut(const mr_bvh_source *source, const mr_bvh2_ref *ref, int axis, 
     *right = box_common(r, whole);
 }
 
-/* Chops a reference at every bin boundary that it crosses. */
-static void chop(const mr_bvh_source *source, const mr_bvh2_ref *ref, int axis, float origin, float scale, float step, sweep *s)
+/* A triangle's corners in ascending order along an axis, and how the other coordinates run along its edges. */
+typedef struct slices {
+    f4 corner[3];
+    float at[3];              /* the corners on the axis */
+    f4 longest, first, second; /* slopes of the edges 0-2, 0-1, 1-2 */
+} slices;
+
+static slices slice(const f4 v[3], int axis)
 {
-    int first = mr_bvh2_bin(ref->lo[axis], origin, scale), last = mr_bvh2_bin(ref->hi[axis], origin, scale);
-    mr_bvh2_ref rest = *ref;
-    if (last < first) last = first;
-    for (int j = first; j < last; j++) {
-        box l, r;
-        mr_bvh2_cut(source, &rest, axis, origin + (float)(j + 1) * step, &l, &r);
-        s->bins[j] = box_union(s->bins[j], l);
-        ref_set(&rest, r, rest.prim);
+    slices s;
+    float p[3] = { v[0][axis], v[1][axis], v[2][axis] };
+    int lo = p[1] < p[0], hi = !lo;
+    lo = p[2] < p[lo] ? 2 : lo;
+    hi = lo == 2 ? (p[0] > p[1] ? 0 : 1) : (p[2] >= p[hi] ? 2 : hi);
+    const int order[3] = { lo, 3 - lo - hi, hi };
+    for (int i = 0; i < 3; i++) {
+        s.corner[i] = v[order[i]];
+        s.at[i] = p[order[i]];
     }
-    s->bins[last] = box_union(s->bins[last], ref_box(&rest));
-    s->in[first]++;
-    s->out[last]++;
+    s.longest = (s.corner[2] - s.corner[0]) * f4_set(1 / (s.at[2] - s.at[0]));
+    s.first = (s.corner[1] - s.corner[0]) * f4_set(1 / (s.at[1] - s.at[0])); /* not used where the edge has no length */
+    s.second = (s.corner[2] - s.corner[1]) * f4_set(1 / (s.at[2] - s.at[1]));
+    return s;
 }
 
-mr_bvh2_split mr_bvh2_spatial_split(const mr_bvh_source *source, const mr_bvh2_ref *refs, uint32_t count, box bounds, float to_beat)
+/* Where a plane meets the triangle. */
+static box slice_at(const slices *s, float plane)
+{
+    f4 x = s->corner[0] + s->longest * f4_set(plane - s->at[0]), y;
+    if (plane < s->at[1]) y = s->corner[0] + s->first * f4_set(plane - s->at[0]);
+    else y = s->corner[2] + s->second * f4_set(plane - s->at[2]);
+    return (box){ f4_min(x, y), f4_max(x, y) };
+}
+
+/* Chops a reference at the boundaries between bins first .. last (first < last). What a bin gets is the box of the triangle's part in it, but
+ * for rounding: it is for choosing a split only. */
+static void chop(box *bins, const mr_bvh2_grid *grid, const f4 v[3], box whole, int axis, int first, int last)
+{
+    slices s = slice(v, axis);
+    box rest = box_empty();
+    int k = 0;
+    for (int j = first; j <= last; j++) {
+        float plane = j == last ? INFINITY : grid->origin[axis] + (float)(j + 1) * grid->step[axis]; /* at the end: all that is left */
+        box part = rest;
+        for (; k < 3 && s.at[k] <= plane; k++) part = box_union(part, (box){ s.corner[k], s.corner[k] });
+        rest = k > 0 && k < 3 ? slice_at(&s, plane) : box_empty();
+        part = box_union(part, rest);
+        part = box_common(part, whole);
+        if (box_is_proper(part)) bins[j] = box_union(bins[j], part);
+    }
+}
+
+void mr_bvh2_spatial_bins(mr_bvh2_bins *bins, const mr_bvh2_grid *grid, const mr_bvh_source *source, const mr_bvh2_ref *refs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t first[4], last[4];
+        box b = ref_box(refs + i);
+        to_ints(first, bins_of(b.lo, grid));
+        to_ints(last, bins_of(b.hi, grid));
+        f4 v[3] = { { 0 } };
+        if (first[0] != last[0] || first[1] != last[1] || first[2] != last[2])
+            for (int k = 0; k < 3; k++) v[k] = f4_load3(source_vertex(source, refs[i].prim, k));
+        for (int a = 0; a < 3; a++) {
+            if (first[a] < last[a]) chop(bins->box[a], grid, v, b, a, first[a], last[a]);
+            else bins->box[a][first[a]] = box_union(bins->box[a][first[a]], b);
+            bins->in[a][first[a]]++;
+            bins->out[a][last[a]]++;
+        }
+    }
+}
+
+/* ---- the best boundary ---- */
+
+/* Finds the cheapest boundary between two bins of an axis; keeps `best` unless it is undercut. count: references before the split. */
+static void sweep(const box *bins, const uint32_t *in, const uint32_t *out, int n, uint32_t count, int axis, mr_bvh2_split *best)
+{
+    box suffix[MR_BVH2_BINS], x = box_empty();
+    float cost[MR_BVH2_BINS];
+    uint32_t below[MR_BVH2_BINS] = { 0 }, m = 0, k = 0;
+    for (int i = n - 1; i > 0; i--) {
+        x = box_union(x, bins[i]);
+        m += out[i];
+        suffix[i] = x;
+        below[i] = m;
+        cost[i] = box_area(x) * (float)m;
+    }
+    x = box_empty();
+    for (int i = 0; i < n - 1; i++) {
+        x = box_union(x, bins[i]);
+        k += in[i];
+        m = below[i + 1];
+        if (!k || !m || (k == count && m == count)) continue;
+        float sum = box_area(x) * (float)k + cost[i + 1];
+        if (!(sum < best->cost)) continue;
+        *best = (mr_bvh2_split){ .cost = sum, .axis = axis, .bin = i, .nl = k, .nr = m, .left = x, .right = suffix[i + 1] };
+    }
+}
+
+mr_bvh2_split mr_bvh2_object_split(const mr_bvh2_bins *bins, const mr_bvh2_grid *grid, uint32_t count)
+{
+    mr_bvh2_split best = { .cost = INFINITY, .axis = -1 };
+    for (int a = 0; a < 3; a++)
+        if (grid->scale[a] > 0) sweep(bins->box[a], bins->in[a], bins->in[a], grid->bins, count, a, &best);
+    return best;
+}
+
+mr_bvh2_split mr_bvh2_spatial_split(const mr_bvh2_bins *bins, const mr_bvh2_grid *grid, uint32_t count, float to_beat)
 {
     mr_bvh2_split best = { .cost = to_beat, .axis = -1 };
-    sweep s;
-    for (int a = 0; a < 3; a++) {
-        float origin = bounds.lo[a], width = bounds.hi[a] - origin, step = width / (float)BINS;
-        if (!(width > 1e-6f * (fabsf(origin) + width))) continue;
-        sweep_clear(&s);
-        for (uint32_t i = 0; i < count; i++) chop(source, refs + i, a, origin, (float)BINS / width, step, &s);
-        if (!sweep_find(&s, count, 0.999f, &best)) continue;
-        best.axis = a;
-        best.plane = origin + (float)(best.bin + 1) * step;
-    }
+    for (int a = 0; a < 3; a++)
+        if (grid->scale[a] > 0) sweep(bins->box[a], bins->in[a], bins->out[a], grid->bins, count, a, &best);
+    if (best.axis >= 0) best.plane = grid->origin[best.axis] + (float)(best.bin + 1) * grid->step[best.axis];
     return best;
 }

@@ -81,7 +81,7 @@ static void every_triangle_is_in_a_leaf(void **state)
     for (int quality = 0; quality < 2; quality++) {
         scene s = { 0 };
         random_state = 1;
-        scene_soup(&s, 2000, 1, 0.2f, 3);
+        scene_soup(&s, 2000, 1, 0.002f, 100); /* needles: what spatial splits are for */
         s.bvh = mr_bvh_new(quality, 1);
         assert_int_equal(scene_finish(&s, 0, s.triangle_count), MR_OK);
         census c = census_of(&s);
@@ -131,32 +131,36 @@ static void scene_nest(scene *s)
     }
 }
 
-static int depth_below(const mr_bvh2 *tree, uint32_t node)
+static int depth_below(const mr_bvh2 *tree, mr_bvh2_at at)
 {
-    const mr_bvh2_node *n = &tree->nodes[node];
-    if (n->count == 1) return 0;
-    int l = depth_below(tree, n->left), r = depth_below(tree, n->left + 1);
+    if (at.node == MR_BVH2_SINGLE) return 0;
+    int l = depth_below(tree, bvh2_left(tree, at)), r = depth_below(tree, bvh2_right(tree, at));
     return 1 + (l > r ? l : r);
 }
 
 static void the_binary_tree_keeps_to_its_depth(void **state)
 {
     (void)state;
+    enum { N = 3000 };
     for (int limit = 32; limit <= 96; limit += 32) {
-        enum { N = 3000 };
-        static mr_bvh2_ref refs[N];
         scene s = { 0 };
-        mr_bvh2 tree;
         scene_nest(&s);
         mr_bvh_source source = { s.vertices, s.triangles, NULL };
+        mr_bvh2 tree = { .room = mr_bvh2_room(N, MR_BVH_HIGH), .count = N, .bounds = box_empty(), .middles = box_empty() };
+        tree.refs = malloc(tree.room * sizeof *tree.refs);
+        tree.nodes = malloc(tree.room * sizeof *tree.nodes);
         for (uint32_t i = 0; i < N; i++) {
             const float *p = s.vertices[s.triangles[i].v[0]].p;
-            ref_set(&refs[i], (box){ { p[0], 0, 0, 0 }, { p[0], p[0] * 1e-3f, p[0] * 1e-3f, 0 } }, i);
+            box b = { { p[0], 0, 0, 0 }, { p[0], p[0] * 1e-3f, p[0] * 1e-3f, 0 } };
+            ref_set(&tree.refs[i], b, i);
+            tree.bounds = box_union(tree.bounds, b);
+            tree.middles = box_union(tree.middles, (box){ box_middle(b), box_middle(b) });
         }
-        assert_int_equal(mr_bvh2_build(&tree, &source, refs, N, MR_BVH_HIGH, 1, limit), 0);
-        int depth = depth_below(&tree, 0);
+        assert_int_equal(mr_bvh2_build(&tree, &source, NULL, limit), 0);
+        int depth = depth_below(&tree, tree.root);
         assert_true(depth <= limit);
         if (limit == 32) assert_true(depth > 20); /* or this test would not test much */
+        free(tree.refs);
         free(tree.nodes);
         scene_free(&s);
     }
@@ -181,7 +185,7 @@ static void depth_is_bounded(void **state)
 static void build_with(scene *s, int quality, int threads)
 {
     random_state = 4;
-    scene_soup(s, 40000, 1, 0.04f, 2);
+    scene_soup(s, 40000, 1, 0.04f, 2); /* enough for jobs, and for the crew to split the root together */
     s->bvh = mr_bvh_new(quality, threads);
     assert_int_equal(scene_finish(s, 0, s->triangle_count), MR_OK);
 }
