@@ -101,7 +101,7 @@ static void send_chunk(client *c)
 
 static uint32_t rows_at_once(const client *c)
 {
-    uint32_t rows = (1u << 18) / (3 * c->picture->width); /* 2^18 values: about 1 MiB */
+    uint32_t rows = (1u << 15) / (3 * c->picture->width); /* 2^15 values: about 100 KB, less than CO_CLIENT_RETRY_MS of a slow line */
     return rows ? rows : 1;
 }
 

@@ -47,6 +47,7 @@ enum {
     CO_PACK_IDLE_MS = 500,     /* one that asks for nothing for so long loses its turn */
     CO_SLOW_LINE_BYTES = 512,  /* so many came within a lease: more than ZeroMQ's own heartbeats; the line is slow, not dead */
     CO_UPLOADS_MOST = 16,      /* packs being received */
+    CO_UPLOAD_SLOW_MS = 1000,  /* a chunk that takes longer: is the line slow, or dead? */
     CO_UPLOAD_SILENCE_MS = 30000,
     CO_CLIENT_SILENCE_MS = 60000, /* a client's job ends when its client is gone for so long (not if detached) */
     CO_PICTURE_PIXELS_MOST = 1 << 29 /* of a client's job: 12 GiB of film */
@@ -72,7 +73,7 @@ enum {
     CO_CLIENT_RETRY_MS = 2000,    /* silence after which it connects anew and submits again */
     CO_CLIENT_ASK_MS = 50,        /* how often it asks for the job's status */
     CO_CLIENT_STOP_MS = 500,      /* told to stop before its job had a number: it waits for that, to cancel it */
-    CO_CLIENT_ROWS_WINDOW = 4     /* pieces of the film asked for at once */
+    CO_CLIENT_ROWS_WINDOW = 16    /* pieces of the film asked for at once */
 };
 
 #define CO_PACKS_MOST_BYTES (UINT64_C(8) << 30) /* held for clients' jobs */

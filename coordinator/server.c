@@ -441,12 +441,20 @@ static void settle_doubts(co_server *s)
     s->doubt_count = kept;
 }
 
-/* A large message over a slow line takes longer than a lease. Its worker is not silent: bytes keep coming. */
+static void spare(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    wire_message m = { .type = WIRE_PONG };
+    co_scheduler_heard(s->scheduler, now_us, peer, 0, UINT32_MAX);
+    (void)co_router_send(s->router, peer, &m, NULL, 0);
+}
+
+/* A large message over a slow line takes longer than a lease. Its worker is not silent: bytes keep coming. Its own questions wait behind them, so it
+ * is told that we are here. */
 static void spare_slow_lines(co_server *s, uint64_t now_us)
 {
     uint32_t peer;
     while (co_scheduler_most_silent(s->scheduler, now_us, &peer) && co_router_receiving(s->router, peer, s->lease_ms))
-        co_scheduler_heard(s->scheduler, now_us, peer, 0, UINT32_MAX);
+        spare(s, now_us, peer);
 }
 
 /* However many come: one line now and then. */

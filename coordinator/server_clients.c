@@ -234,10 +234,20 @@ int co_server_client_said(co_server *s, uint64_t now_us, uint32_t peer)
 
 /* ---- time ---- */
 
+/* A chunk that takes long to come over a slow line: its client hears that we are here. */
+static void spare_slow_upload(co_server *s, uint64_t now_us, upload *u)
+{
+    wire_message m = { .type = WIRE_PONG };
+    if (now_us - u->heard_us < CO_UPLOAD_SLOW_MS * UINT64_C(1000) || !co_router_receiving(s->router, u->peer, CO_UPLOAD_SLOW_MS)) return;
+    u->heard_us = now_us;
+    (void)co_router_send(s->router, u->peer, &m, NULL, 0);
+}
+
 static void end_abandoned_uploads(co_server *s, uint64_t now_us)
 {
     for (upload *u = s->uploads, *next; u; u = next) {
         next = u->next;
+        if (!u->complete) spare_slow_upload(s, now_us, u);
         if (!u->complete && now_us - u->heard_us > CO_UPLOAD_SILENCE_MS * UINT64_C(1000)) co_server_drop_upload(s, u);
     }
 }

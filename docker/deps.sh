@@ -7,7 +7,7 @@
 set -eu
 
 build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev"
-test="libcmocka-dev python3-pytest python3-jsonschema debootstrap"
+test="libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap"
 lint="clang-tidy cppcheck shellcheck"
 docker="docker.io docker-compose"
 bench="libembree-dev"
