@@ -59,7 +59,7 @@ static int read_tri(bench_mesh *mesh, const char *path, mr_error *err)
 static int read_model(bench_mesh *mesh, const char *path, mr_error *err)
 {
     mr_model model = {0};
-    int status = mr_model_import(&model, path, err);
+    int status = mr_model_import(&model, path, NULL, err);
     if (status == MR_OK) status = allocate(mesh, model.vertex_count, model.triangle_count, path, err);
     for (uint32_t i = 0; status == MR_OK && i < model.vertex_count; i++)
         memcpy(mesh->positions + (size_t)3 * i, model.vertices[i].p, sizeof model.vertices[i].p);
