@@ -4,7 +4,7 @@
 #   make CC=clang WERROR=1   another compiler, warnings are errors (as in CI)
 #
 # Objects of one configuration live in build/CONFIG alone, so sanitized and plain ones never mix.
-# Each library is an archive; tests link all of them. tracer/kernel.c is compiled once for each instruction set.
+# Each library is an archive; tests link all of them. tracer/kernel.c and integrator.c are compiled once for each instruction set.
 
 MAKEFLAGS += --no-builtin-rules
 CONFIG ?= release
@@ -37,14 +37,15 @@ ALL_CFLAGS = -std=c11 $(BASE_CFLAGS) $(PKG_CFLAGS)
 ALL_LIBS = -Wl,--as-needed $(PKG_LIBS) -lm -pthread
 
 # ---- what is built ---------------------------------------------------------------------------------------------------
+EACH_SRC := tracer/kernel.c tracer/integrator.c
 LIBRARIES := coordinator worker wire tracer
-tracer_SRC := $(filter-out tracer/kernel.c,$(wildcard tracer/*.c tracer/scene/*.c))
+tracer_SRC := $(filter-out $(EACH_SRC),$(wildcard tracer/*.c tracer/scene/*.c))
 wire_SRC := $(wildcard wire/*.c)
 coordinator_SRC := $(wildcard coordinator/*.c)
 worker_SRC := $(wildcard worker/*.c)
 cli_SRC := $(filter-out cli/main.c,$(wildcard cli/*.c))
 
-# One build of the ray kernels for each instruction set; every one gives the same bits (tracer/kernel.h).
+# One build of the ray kernels and of shading for each instruction set; every one gives the same bits (tracer/kernel.h, lanes.h).
 MACHINE := $(shell uname -m)
 KERNELS := $(if $(filter x86_64,$(MACHINE)),scalar sse avx2 avx512,$(if $(filter aarch64,$(MACHINE)),scalar neon,scalar))
 avx2_FLAGS := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt -mlzcnt
@@ -53,7 +54,8 @@ avx512_FLAGS := $(avx2_FLAGS) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefe
 KERNEL_CC ?= $(call once,KERNEL_CC,$(if $(filter asan tsan,$(CONFIG)),$(CC),$(firstword $(notdir $(shell command -v clang)) $(CC))))
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
-tracer_OBJ := $(call objects,$(tracer_SRC)) $(if $(wildcard tracer/kernel.c),$(KERNELS:%=$(B)/tracer/kernel.%.o))
+EACH_OBJ := $(foreach src,$(EACH_SRC),$(KERNELS:%=$(B)/$(src:.c=).%.o))
+tracer_OBJ := $(call objects,$(tracer_SRC)) $(EACH_OBJ)
 ARCHIVES := $(LIBRARIES:%=$(B)/lib%.a)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 # Benchmarks: programs of their own, over a library of what they share. Embree is compared with where it is installed.
@@ -205,10 +207,13 @@ $(B)/%.o: %.c
 	$(call say,cc,$<)
 	$(CC) $(ALL_CFLAGS) $($*_FLAGS) -c -o $@ $<
 
-$(KERNELS:%=$(B)/tracer/kernel.%.o): $(B)/tracer/kernel.%.o: tracer/kernel.c
-	@mkdir -p $(@D)
-	$(call say,kernel,$*)
-	$(KERNEL_CC) -std=gnu11 $(BASE_CFLAGS) -DMR_KERNEL_$* $($*_FLAGS) -c -o $@ $<
+define each
+$(B)/tracer/kernel.$(1).o $(B)/tracer/integrator.$(1).o: $(B)/tracer/%.$(1).o: tracer/%.c
+	@mkdir -p $$(@D)
+	$$(call say,$(1),$$<)
+	$$(KERNEL_CC) -std=gnu11 $$(BASE_CFLAGS) -DMR_KERNEL_$(1) $$($(1)_FLAGS) -c -o $$@ $$<
+endef
+$(foreach kernel,$(KERNELS),$(eval $(call each,$(kernel))))
 
 cli/version_FLAGS = -DMR_VERSION='"$(VERSION)"' -DMR_COMMIT='"$(shell cat build/commit)"' \
   -DMR_KERNEL_COMPILER='"$(shell $(KERNEL_CC) --version | head -n 1)"'

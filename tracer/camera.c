@@ -1,7 +1,6 @@
 #include "tracer/camera.h"
 
-#include "tracer/mathf.h"
-#include "tracer/shapes.h"
+#include <string.h>
 
 /* The filters' profiles over x in [-1, 1] (in units of the radius); they need no normalisation. */
 static float filter_profile(uint32_t filter, float x)
@@ -47,10 +46,10 @@ void mr_camera_init(mr_camera *camera, const mr_settings *settings, const mr_pic
         tan_x = tan_y * (width / height);
     else
         tan_y = tan_x * (height / width);
-    camera->position = v3_of(settings->position);
-    camera->u = v3_of(settings->u);
-    camera->v = v3_of(settings->v);
-    camera->w = v3_of(settings->w);
+    memcpy(camera->position, settings->position, sizeof camera->position);
+    memcpy(camera->u, settings->u, sizeof camera->u);
+    memcpy(camera->v, settings->v, sizeof camera->v);
+    memcpy(camera->w, settings->w, sizeof camera->w);
     camera->tan_x = tan_x;
     camera->tan_y = tan_y;
     camera->inv_width = 1.0f / width;
@@ -58,26 +57,4 @@ void mr_camera_init(mr_camera *camera, const mr_settings *settings, const mr_pic
     camera->lens_radius = settings->lens_radius;
     camera->focus_distance = settings->focus_distance;
     filter_table(camera->filter, settings->filter, settings->filter_radius);
-}
-
-static float filter_offset(const mr_camera *camera, float u)
-{
-    float x = u * MR_FILTER_STEPS;
-    int i = (int)x;
-    return lerp_f(camera->filter[i], camera->filter[i + 1], x - (float)i);
-}
-
-void mr_camera_ray(const mr_camera *camera, uint32_t x, uint32_t y, mr_sample2 filter, mr_sample2 lens, mr_ray *ray)
-{
-    float px = (float)x + 0.5f + filter_offset(camera, filter.u), py = (float)y + 0.5f + filter_offset(camera, filter.v);
-    float sx = (2.0f * px * camera->inv_width - 1.0f) * camera->tan_x, sy = (1.0f - 2.0f * py * camera->inv_height) * camera->tan_y;
-    vec3 d = v3_sub(v3_add(v3_scale(camera->u, sx), v3_scale(camera->v, sy)), camera->w), o = camera->position;
-    if (camera->lens_radius > 0) { /* aim at the point in focus from a point of the lens */
-        vec3 focus = v3_mad(d, camera->focus_distance, o);
-        mr_point2 p = mr_disc(lens);
-        o = v3_mad(camera->u, p.x * camera->lens_radius, v3_mad(camera->v, p.y * camera->lens_radius, o));
-        d = v3_sub(focus, o);
-    }
-    d = v3_unit(d);
-    *ray = (mr_ray){{o.x, o.y, o.z}, 0.0f, {d.x, d.y, d.z}, INFINITY};
 }

@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t mr_film_fixed(float radiance)
-{
-    if (!(radiance > 0)) return 0; /* NaN too */
-    if (radiance > MR_FILM_MAX) radiance = MR_FILM_MAX;
-    return (uint64_t)((double)radiance * (double)MR_FILM_ONE + 0.5);
-}
-
 int mr_film_init(mr_film *film, const mr_picture *picture, mr_error *err)
 {
     int status = mr_picture_check(picture, err);

@@ -19,8 +19,13 @@ typedef struct mr_film {
     uint64_t *sums; /* height x width x 3, row-major, R G B */
 } mr_film;
 
-/* One sample's value in fixed point. */
-uint64_t mr_film_fixed(float radiance);
+/* One sample's value in fixed point; NaN counts as 0. */
+static inline uint64_t mr_film_fixed(float radiance)
+{
+    float r = radiance > 0 ? radiance : 0;
+    r = r < MR_FILM_MAX ? r : MR_FILM_MAX;
+    return (uint64_t)(int64_t)((double)r * (double)MR_FILM_ONE + 0.5);
+}
 
 /* Allocates a black film. Free with mr_film_free. */
 int mr_film_init(mr_film *film, const mr_picture *picture, mr_error *err);

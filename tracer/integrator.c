@@ -1,174 +1,230 @@
 #include "tracer/integrator.h"
 
-#include <string.h>
-
-#include "tracer/mathf.h"
-#include "tracer/shapes.h"
-#include "tracer/surface.h"
+#include "tracer/integrator_batch.h"
 
 /* Pairs of random dimensions: the camera's, then PAIRS_A_BOUNCE for each bounce. */
 enum { PAIR_FILTER, PAIR_LENS, PAIR_BOUNCES };
-enum { PAIR_CHOICE /* light, roulette */, PAIR_LIGHT, PAIR_LOBE, PAIR_DIRECTION, PAIRS_A_BOUNCE };
+enum { PAIR_CHOICE /* light, lobe */, PAIR_LIGHT, PAIR_DIRECTION, PAIR_ROULETTE, PAIRS_A_BOUNCE };
 
-static mr_sample2 draw(const mr_path *p, uint32_t bounce, uint32_t pair)
+static inline mr_sample2 draw(const batch *b, uint32_t bounce, uint32_t pair)
 {
-    return mr_sample(p->pixel_key, p->sample, PAIR_BOUNCES + bounce * PAIRS_A_BOUNCE + pair);
+    return mr_sample_reversed(b->pixel_key, b->sample, PAIR_BOUNCES + bounce * PAIRS_A_BOUNCE + pair);
 }
 
-static void set_ray(mr_ray *ray, vec3 o, vec3 d, float tmax)
+/* Beer-Lambert along a stretch of the bodies that paths are in (MR_NONE: nothing absorbs). */
+static vec3 transmittance(const mr_pack *pack, vu medium, vf metres)
 {
-    *ray = (mr_ray){{o.x, o.y, o.z}, 0.0f, {d.x, d.y, d.z}, tmax};
+    vf a[4];
+    vm wet = mask(medium != MR_NONE);
+    load_rows4(pack->materials, sel_u(wet, medium, all_u(0)), MATERIAL_WORDS, WORD_OF(mr_material, absorption), a);
+    return v3_sel(wet, v3(mr_exp(-a[0] * metres), mr_exp(-a[1] * metres), mr_exp(-a[2] * metres)), v3_all(1.0f));
 }
 
-static int is_finite(vec3 c)
-{
-    return fabsf(c.x) < INFINITY && fabsf(c.y) < INFINITY && fabsf(c.z) < INFINITY;
-}
+/* ---- camera rays ---- */
 
-/* Adds light to a path; indirect light is held below the scene's clamp. */
-static void add_light(const mr_integrator *in, mr_path *p, vec3 light, int indirect)
+static void start_batch(mr_integrator *in, uint32_t first, uint32_t count)
 {
-    float limit = in->pack->settings->clamp_indirect, brightest = v3_max(light);
-    if (!is_finite(light)) return;
-    if (indirect && limit > 0 && brightest > limit) light = v3_scale(light, limit / brightest);
-    p->radiance = v3_add(p->radiance, light);
-}
-
-/* Beer-Lambert along a stretch of the body that the path is in. */
-static vec3 transmittance(const mr_pack *pack, uint32_t medium, float metres)
-{
-    vec3 a = v3_of(pack->materials[medium].absorption);
-    return v3(mr_exp(-a.x * metres), mr_exp(-a.y * metres), mr_exp(-a.z * metres));
+    uint32_t numbers[MR_LANES];
+    for (uint32_t k = 0; k < MR_LANES; k++) numbers[k] = first + k;
+    vf id[4];
+    vm live;
+    vu path = load_indices(numbers, count, &live);
+    load_rows4(in->ids, path, 4, 0, id);
+    vu x = bits_of(id[0]), y = bits_of(id[1]), sample = mr_reverse_bits(bits_of(id[2])), key = mr_pixel_key(x, y, in->seed);
+    mr_sample2 filter = mr_sample_reversed(key, sample, PAIR_FILTER), lens = filter;
+    if (in->camera.lens_radius > 0) lens = mr_sample_reversed(key, sample, PAIR_LENS);
+    vec3 o, d;
+    mr_camera_ray(&in->camera, x, y, filter, lens, &o, &d);
+    const vf one = all_f(1.0f), none = all_f(0.0f);
+    (void)append_rays(in->rays[0], first, live, o, d, all_f(INFINITY));
+    append_words(in->ray_path[0], first, live, path);
+    scatter_rows4(in->ids, path, live, (const vf[4]){id[0], id[1], float_of(sample), float_of(key)});
+    scatter_rows8(in->paths, path, live, (const vf[8]){one, one, one, none, o.x, o.y, o.z, float_of(all_u(MR_NONE))});
+    scatter_rows4(in->radiance, path, live, (const vf[4]){none, none, none, none});
 }
 
 static void start_paths(mr_integrator *in, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        mr_path *p = &in->paths[i];
-        mr_sample2 filter = mr_sample(p->pixel_key, p->sample, PAIR_FILTER), lens = mr_sample(p->pixel_key, p->sample, PAIR_LENS);
-        mr_camera_ray(&in->camera, p->x, p->y, filter, lens, &in->rays[i]);
-        p->throughput = v3_all(1.0f);
-        p->radiance = v3_all(0);
-        p->from = v3_of(in->rays[i].org);
-        p->bsdf_pdf = 0;
-        p->medium = MR_NONE;
-        in->ray_path[i] = i;
-    }
+    for (uint32_t i = 0; i < count; i += MR_LANES) start_batch(in, i, lanes_left(count - i));
 }
+
+/* ---- sorting ---- */
+
+enum { CLASS_MISS, CLASS_FIRST, PREFETCH = 16, CLASSES = CLASS_FIRST + 3 * MR_MATERIAL_CLASSES };
+_Static_assert(CLASSES <= 256, "hit_class has 8 bits");
+
+/* Which hits are shaded together: first by what the material needs, then those in instances and those on spheres apart. */
+static uint32_t class_of(const mr_integrator *in, const mr_hit *hit)
+{
+    if (hit->triangle == MR_NONE) return CLASS_MISS;
+    const mr_pack *pack = in->pack;
+    uint32_t material = pack->instances[hit->instance].material, where = hit->triangle == MR_SPHERE ? 2 : hit->instance != 0;
+    if (material == MR_NONE) material = pack->triangles[hit->triangle].material;
+    return (uint32_t)CLASS_FIRST + in->material_class[material] + (uint32_t)MR_MATERIAL_CLASSES * where;
+}
+
+static void prefetch_triangle(const mr_integrator *in, const mr_hit *hit)
+{
+    if (hit->triangle < MR_SPHERE) __builtin_prefetch(&in->pack->triangles[hit->triangle]);
+}
+
+/* Puts the numbers of a pass's n rays in order; returns how many of them missed. */
+static uint32_t sort_hits(mr_integrator *in, uint32_t n)
+{
+    uint32_t start[CLASSES + 1] = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + PREFETCH < n) prefetch_triangle(in, &in->hits[i + PREFETCH]);
+        uint32_t c = class_of(in, &in->hits[i]);
+        in->hit_class[i] = (uint8_t)c;
+        start[c + 1]++;
+    }
+    for (uint32_t c = 0; c < CLASSES; c++) start[c + 1] += start[c];
+    uint32_t misses = start[CLASS_FIRST];
+    for (uint32_t i = 0; i < n; i++) in->order[start[in->hit_class[i]]++] = i;
+    return misses;
+}
+
+/* ---- shading ---- */
 
 /* Light that the surface itself gives, weighted against having been sampled from the last point. */
-static void add_emission(const mr_integrator *in, mr_path *p, const mr_surface *s, const mr_hit *hit, uint32_t bounce)
+static void add_emission(mr_integrator *in, const batch *b, const mr_surface *s, uint32_t bounce)
 {
-    if (!(v3_max(s->emission) > 0)) return;
-    float weight = 1.0f;
-    if (p->bsdf_pdf > 0) weight = mr_mis_weight(p->bsdf_pdf, mr_light_hit_pdf(&in->lights, p->from, hit, s->p, s->ng));
-    add_light(in, p, v3_scale(v3_mul(p->throughput, s->emission), weight), bounce > 0);
+    vm shines = b->live & mask(v3_max(s->emission) > 0.0f);
+    if (!any(shines)) return;
+    vf pdf = mr_light_hit_pdf(&in->lights, in->pack, b->from, &b->ends, s->p, s->ng);
+    vec3 light = v3_scale(v3_mul(b->throughput, s->emission), weight_against(b->bsdf_pdf, pdf));
+    add_light(in, b->path, shines, light, bounce);
 }
 
-/* Next-event estimation: queues a shadow ray to a point of a light. Returns the new number of shadow rays. */
-static uint32_t cast_shadow(mr_integrator *in, uint32_t path, const mr_surface *s, const mr_bsdf *bsdf, uint32_t bounce, uint32_t n)
+/* Next-event estimation: queues shadow rays to points of lights, from number n on. Returns their new number. */
+static uint32_t cast_shadows(mr_integrator *in, const batch *b, const mr_surface *s, const mr_bsdf *bsdf, vf pick, uint32_t bounce, uint32_t n)
 {
-    mr_path *p = &in->paths[path];
+    vm cast = b->live & ~s->lobes.smooth;
+    if (!in->pack->light_count || !any(cast)) return n;
     mr_light_sample light;
-    if (s->lobes.smooth ||
-        !mr_light_sample_at(&in->lights, s->p, draw(p, bounce, PAIR_CHOICE).u, draw(p, bounce, PAIR_LIGHT), &light))
-        return n;
-    float bsdf_pdf;
+    cast = mr_light_sample_at(&in->texels, s->p, pick, draw(b, bounce, PAIR_LIGHT), cast, &light);
+    if (!any(cast)) return n;
+    vf bsdf_pdf;
     vec3 f = mr_bsdf_eval(bsdf, light.wi, &bsdf_pdf);
-    float scale = mr_mis_weight(light.pdf, bsdf_pdf) / light.pdf;
-    vec3 arrives = v3_mul(v3_mul(p->throughput, f), v3_scale(light.radiance, scale));
-    if (!(v3_max(arrives) > 0)) return n;
-    vec3 o = mr_surface_origin(s, v3_dot(light.wi, s->ng) > 0 ? 1.0f : -1.0f);
-    set_ray(&in->shadow_rays[n], o, light.wi, light.distance * 0.9999f - s->offset);
-    in->shadow_path[n] = path;
-    in->shadow_light[n] = arrives;
-    in->shadow_medium[n] = v3_dot(light.wi, s->ng) > 0 ? p->medium : MR_NONE;
-    return n + 1;
+    vec3 arrives = v3_mul(v3_mul(b->throughput, f), v3_scale(light.radiance, mr_mis_weight(light.pdf, bsdf_pdf) / light.pdf));
+    vm beyond = mask(v3_dot(light.wi, s->ng) <= 0.0f);
+    cast &= mask(v3_max(arrives) > 0.0f);
+    append_shadows(in->shadows, n, cast, arrives, b->path);
+    append_words(in->shadow_medium, n, cast, sel_u(beyond, all_u(MR_NONE), b->medium));
+    return append_rays(in->shadow_rays, n, cast, mr_surface_origin(s, beyond), light.wi, light.distance * 0.9999f - s->offset);
 }
 
-static int roulette(const mr_integrator *in, mr_path *p, uint32_t bounce)
+/* Russian roulette: the lanes that stay, their throughput raised. */
+static vm roulette(const mr_integrator *in, batch *b, uint32_t bounce)
 {
-    if (bounce < in->pack->settings->roulette_after) return 1;
-    float stay = min_f(v3_max(p->throughput), 0.95f);
-    if (!(draw(p, bounce, PAIR_CHOICE).v < stay)) return 0;
-    p->throughput = v3_scale(p->throughput, 1.0f / stay);
-    return 1;
+    if (bounce < in->pack->settings->roulette_after) return all_lanes();
+    vf stay = min_f(v3_max(b->throughput), all_f(0.95f));
+    vm stays = mask(draw(b, bounce, PAIR_ROULETTE).u < stay);
+    b->throughput = v3_scale(b->throughput, 1.0f / stay);
+    return stays;
 }
 
-static int absorbs(const mr_material *m)
+/* Materials where they absorb, otherwise MR_NONE. */
+static vu absorbing(const mr_pack *pack, vu material)
 {
-    return m->absorption[0] > 0 || m->absorption[1] > 0 || m->absorption[2] > 0;
+    vf a[4];
+    load_rows4(pack->materials, material, MATERIAL_WORDS, WORD_OF(mr_material, absorption), a);
+    return sel_u(mask(a[0] > 0.0f) | mask(a[1] > 0.0f) | mask(a[2] > 0.0f), material, all_u(MR_NONE));
 }
 
-/* Chooses the next direction: 1 and the ray, or 0 when the path ends. */
-static int scatter(const mr_integrator *in, mr_path *p, const mr_surface *s, const mr_bsdf *bsdf, uint32_t bounce, mr_ray *ray)
+/* Chooses next directions; queues their rays in `to` from number n on and returns the new number. */
+static uint32_t scatter(mr_integrator *in, batch *b, const mr_surface *s, const mr_bsdf *bsdf, vf lobe, uint32_t bounce, uint32_t to, uint32_t n)
 {
     mr_scatter next;
-    if (!mr_bsdf_sample(bsdf, draw(p, bounce, PAIR_LOBE).u, draw(p, bounce, PAIR_DIRECTION), &next)) return 0;
-    p->throughput = v3_mul(p->throughput, next.weight);
-    if (!is_finite(p->throughput) || !(v3_max(p->throughput) > 0) || !roulette(in, p, bounce)) return 0;
+    mr_sample2 direction = {.u = lobe, .v = lobe};
+    if (any(~s->lobes.smooth)) direction = draw(b, bounce, PAIR_DIRECTION);
+    vm on = b->live & mr_bsdf_sample(bsdf, lobe, direction, &next);
+    b->throughput = v3_mul(b->throughput, next.weight);
+    on &= v3_is_finite(b->throughput) & mask(v3_max(b->throughput) > 0.0f) & roulette(in, b, bounce);
+    if (!any(on)) return n;
     /* Shadow rays cross such a body unbent, so behind it light is found both ways: the density of the last real choice stays. */
-    int seen_through = next.transmitted && (s->flags & MR_MATERIAL_TRANSPARENT_SHADOW) && p->bsdf_pdf > 0;
-    if (!seen_through) {
-        p->bsdf_pdf = next.ideal ? 0.0f : next.pdf;
-        p->from = s->p;
+    vm seen_through = next.transmitted & flagged(s->flags, MR_MATERIAL_TRANSPARENT_SHADOW) & mask(b->bsdf_pdf > 0.0f);
+    b->bsdf_pdf = sel(seen_through, b->bsdf_pdf, sel(next.ideal, all_f(0.0f), next.pdf));
+    b->from = v3_sel(seen_through, b->from, s->p);
+    if (any(next.transmitted)) {
+        vu entered = sel_u(s->front, absorbing(in->pack, s->material), all_u(MR_NONE));
+        b->medium = sel_u(next.transmitted, entered, b->medium);
     }
-    if (next.transmitted) p->medium = s->front && absorbs(&in->pack->materials[s->material]) ? s->material : MR_NONE;
-    set_ray(ray, mr_surface_origin(s, next.transmitted ? -1.0f : 1.0f), next.wi, INFINITY);
-    return 1;
+    scatter_rows8(in->paths, b->path, on, (const vf[8]){b->throughput.x, b->throughput.y, b->throughput.z, b->bsdf_pdf, b->from.x, b->from.y,
+                                                        b->from.z, float_of(b->medium)});
+    append_words(in->ray_path[to], n, on, b->path);
+    return append_rays(in->rays[to], n, on, mr_surface_origin(s, next.transmitted), next.wi, all_f(INFINITY));
 }
 
-/* Shades the hits of a pass: n rays. Returns how many paths go on (their rays compacted in place); *shadows receives the shadow
- * rays cast. */
-static uint32_t shade(mr_integrator *in, uint32_t n, uint32_t bounce, uint32_t *shadows)
+static void shade_misses(mr_integrator *in, uint32_t half, const uint32_t *order, uint32_t count, uint32_t bounce)
 {
-    uint32_t on = 0, cast = 0, last = bounce >= in->pack->settings->max_bounces;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t path = in->ray_path[i];
-        mr_path *p = &in->paths[path];
-        const mr_ray ray = in->rays[i];
-        const mr_hit *hit = &in->hits[i];
-        if (hit->triangle == MR_NONE) {
-            add_light(in, p, v3_mul(p->throughput, mr_light_miss(&in->lights, v3_of(ray.dir), p->bsdf_pdf)), bounce > 0);
-            continue;
-        }
-        mr_surface s;
-        mr_bsdf bsdf;
-        mr_surface_at(&in->texels, &ray, hit, &s);
-        if (p->medium != MR_NONE) p->throughput = v3_mul(p->throughput, transmittance(in->pack, p->medium, hit->t));
-        add_emission(in, p, &s, hit, bounce);
-        if (last) continue;
-        mr_bsdf_init(&bsdf, &s.lobes, s.ng, s.ns, v3_neg(v3_of(ray.dir)), s.front);
-        cast = cast_shadow(in, path, &s, &bsdf, bounce, cast);
-        if (!scatter(in, p, &s, &bsdf, bounce, &in->rays[on])) continue;
-        in->ray_path[on++] = path;
-    }
-    *shadows = cast;
-    return on;
+    batch b;
+    load_batch(in, half, order, count, &b);
+    vec3 light = v3_mul(b.throughput, mr_light_miss(&in->lights, &in->texels, b.ends.d, b.bsdf_pdf));
+    add_light(in, b.path, b.live, light, bounce);
 }
 
-/* What a shadow ray that starts in an absorbing body still carries when it has left it through a surface that lets shadow rays
- * pass: moves the ray's start there. 0: it meets something opaque first. */
-static int leave_medium(mr_integrator *in, uint32_t shadow, const mr_hit *hit)
+/* What a pass's shading brings forth: rays of the paths that go on, and shadow rays. */
+typedef struct queues {
+    uint32_t on, shadows;
+} queues;
+
+static void shade_hits(mr_integrator *in, uint32_t half, const uint32_t *order, uint32_t count, uint32_t bounce, queues *out)
 {
-    const mr_pack *pack = in->pack;
-    if (hit->triangle == MR_NONE) return 1;
-    uint32_t material = mr_hit_material(pack, hit);
-    if (!(pack->materials[material].flags & MR_MATERIAL_TRANSPARENT_SHADOW)) return 0;
+    batch b;
     mr_surface s;
-    mr_ray *ray = &in->shadow_rays[shadow];
-    mr_surface_at(&in->texels, ray, hit, &s);
-    float through = 1.0f - mr_fresnel_dielectric(v3_dot(s.ns, v3_neg(v3_of(ray->dir))), s.lobes.ior);
-    vec3 left = v3_scale(transmittance(pack, in->shadow_medium[shadow], hit->t), through);
-    in->shadow_light[shadow] = v3_mul(in->shadow_light[shadow], left);
-    ray->tmin = hit->t;
-    return 1;
+    mr_bsdf bsdf;
+    load_batch(in, half, order, count, &b);
+    vec3 wo = v3_neg(v3_unit(b.ends.d));
+    mr_surface_at(&in->texels, &b.ends, wo, &s);
+    if (any(mask(b.medium != MR_NONE))) b.throughput = v3_mul(b.throughput, transmittance(in->pack, b.medium, b.ends.t));
+    add_emission(in, &b, &s, bounce);
+    if (bounce >= in->pack->settings->max_bounces) return;
+    mr_bsdf_init(&bsdf, &s.lobes, s.ng, s.ns, wo, s.front);
+    mr_sample2 choice = draw(&b, bounce, PAIR_CHOICE);
+    out->shadows = cast_shadows(in, &b, &s, &bsdf, choice.u, bounce, out->shadows);
+    out->on = scatter(in, &b, &s, &bsdf, choice.v, bounce, half ^ 1, out->on);
+}
+
+/* Shades the hits and misses of a pass: n rays of a half. */
+static queues shade(mr_integrator *in, uint32_t half, uint32_t n, uint32_t bounce)
+{
+    queues out = {0, 0};
+    uint32_t misses = sort_hits(in, n);
+    for (uint32_t i = 0; i < misses; i += MR_LANES)
+        shade_misses(in, half, in->order + i, lanes_left(misses - i), bounce);
+    for (uint32_t i = misses; i < n; i += MR_LANES) shade_hits(in, half, in->order + i, lanes_left(n - i), bounce, &out);
+    return out;
+}
+
+/* ---- shadow rays ---- */
+
+/* What shadow rays that start in an absorbing body still carry when they have left it through a surface that lets shadow rays pass: moves
+ * their starts there. wet: `count` numbers of wet rays with a hit. blocked[i] is set for the i-th wet ray when that is opaque. */
+static void leave_medium(mr_integrator *in, const uint32_t *wet, uint32_t count)
+{
+    vm live;
+    mr_ends ends;
+    mr_surface s;
+    vf light[4];
+    mr_lane_array ray = {.u = load_indices(wet, count, &live)}, shadow = {.u = gather_u(in->wet_shadow, ray.u)};
+    load_ends(in->wet_rays, in->wet_hits, ray.u, &ends);
+    mr_surface_at(&in->texels, &ends, v3_neg(ends.d), &s);
+    vf through = 1.0f - mr_fresnel_dielectric(-v3_dot(s.ns, ends.d), s.lobes.ior);
+    vec3 left = v3_scale(transmittance(in->pack, gather_u(in->shadow_medium, shadow.u), ends.t), through);
+    load_rows4(in->shadows, shadow.u, 4, 0, light);
+    vm leaves = flagged(s.flags, MR_MATERIAL_TRANSPARENT_SHADOW);
+    scatter_rows4(in->shadows, shadow.u, live & leaves, (const vf[4]){light[0] * left.x, light[1] * left.y, light[2] * left.z, light[3]});
+    for (uint32_t k = 0; k < count; k++) {
+        in->shadow_rays[shadow.au[k]].tmin = in->wet_hits[wet[k]].t;
+        in->blocked[wet[k]] = !(lane_bits(leaves) >> k & 1);
+    }
 }
 
 /* Attenuates the shadow rays that start in an absorbing body; returns the number of rays left (compacted in place). */
 static uint32_t surface_shadows(mr_integrator *in, uint32_t n, mr_ray_counts *counts)
 {
-    uint32_t wet = 0, kept = 0;
+    uint32_t wet = 0, hits = 0, kept = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (in->shadow_medium[i] == MR_NONE) continue;
         in->wet_rays[wet] = in->shadow_rays[i];
@@ -177,33 +233,61 @@ static uint32_t surface_shadows(mr_integrator *in, uint32_t n, mr_ray_counts *co
     if (!wet) return n;
     in->kernel->intersect(in->pack->bvh, in->wet_rays, wet, in->wet_hits, in->kernel_scratch);
     counts->rays += wet;
+    for (uint32_t i = 0; i < wet; i++) {
+        in->blocked[i] = 0;
+        if (in->wet_hits[i].triangle != MR_NONE) in->order[hits++] = i;
+    }
+    for (uint32_t i = 0; i < hits; i += MR_LANES) leave_medium(in, in->order + i, lanes_left(hits - i));
     for (uint32_t i = 0, w = 0; i < n; i++) {
-        if (w < wet && in->wet_shadow[w] == i && !leave_medium(in, i, &in->wet_hits[w++])) continue;
+        if (w < wet && in->wet_shadow[w] == i && in->blocked[w++]) continue;
         in->shadow_rays[kept] = in->shadow_rays[i];
-        in->shadow_path[kept] = in->shadow_path[i];
-        in->shadow_light[kept++] = in->shadow_light[i];
+        in->shadows[kept++] = in->shadows[i];
     }
     return kept;
 }
 
+/* Adds the light of the shadow rays that reach theirs. */
 static void gather_light(mr_integrator *in, uint32_t n, uint32_t bounce, mr_ray_counts *counts)
 {
     n = surface_shadows(in, n, counts);
     in->kernel->occluded(in->pack->bvh, in->shadow_rays, n, in->blocked, in->kernel_scratch);
     counts->rays += n;
-    for (uint32_t i = 0; i < n; i++)
-        if (!in->blocked[i]) add_light(in, &in->paths[in->shadow_path[i]], in->shadow_light[i], bounce > 0);
+    uint32_t lit = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        in->order[lit] = i;
+        lit += !in->blocked[i];
+    }
+    for (uint32_t i = 0; i < lit; i += MR_LANES) {
+        vf shadow[4];
+        vm live;
+        load_rows4(in->shadows, load_indices(in->order + i, lanes_left(lit - i), &live), 4, 0, shadow);
+        add_light(in, bits_of(shadow[3]), live, v3(shadow[0], shadow[1], shadow[2]), bounce);
+    }
 }
 
-void mr_integrate(mr_integrator *in, uint32_t count, mr_ray_counts *counts)
+#define BUILD_NAME(kernel) mr_integrate_##kernel
+#if defined(MR_KERNEL_avx2)
+#define BUILD BUILD_NAME(avx2)
+#elif defined(MR_KERNEL_avx512)
+#define BUILD BUILD_NAME(avx512)
+#elif defined(MR_KERNEL_sse)
+#define BUILD BUILD_NAME(sse)
+#elif defined(MR_KERNEL_neon)
+#define BUILD BUILD_NAME(neon)
+#else
+#define BUILD BUILD_NAME(scalar)
+#endif
+
+mr_integrate_fn BUILD;
+void BUILD(mr_integrator *in, uint32_t count, mr_ray_counts *counts)
 {
     start_paths(in, count);
     counts->paths += count;
-    uint32_t n = count, shadows;
-    for (uint32_t bounce = 0; n; bounce++) {
-        in->kernel->intersect(in->pack->bvh, in->rays, n, in->hits, in->kernel_scratch);
-        counts->rays += n;
-        n = shade(in, n, bounce, &shadows);
-        if (shadows) gather_light(in, shadows, bounce, counts);
+    queues next = {.on = count};
+    for (uint32_t bounce = 0, half = 0; next.on; bounce++, half ^= 1) {
+        in->kernel->intersect(in->pack->bvh, in->rays[half], next.on, in->hits, in->kernel_scratch);
+        counts->rays += next.on;
+        next = shade(in, half, next.on, bounce);
+        if (next.shadows) gather_light(in, next.shadows, bounce, counts);
     }
 }

@@ -1,8 +1,12 @@
 /* The wavefront path tracer: many paths advance together, one bounce a pass.
  *
- * Each pass hands the kernel all rays at once, shades what they hit, hands it all shadow rays at once, and keeps what goes on. Light
- * arrives by next-event estimation and by the paths' own hits on emitters, weighted by the power heuristic (Veach 1997); paths end
- * by Russian roulette. What a path returns depends on its pixel, sample index and seed alone. */
+ * Each pass hands the kernel all rays at once, shades what they hit (sorted, so that paths which are shaded together need the same
+ * things), hands it all shadow rays at once, and keeps what goes on. Light arrives by next-event estimation and by the paths' own
+ * hits on emitters, weighted by the power heuristic (Veach 1997); paths end by Russian roulette. What a path returns depends on its
+ * pixel, sample index and seed alone.
+ *
+ * tracer/integrator.c is built once for each instruction set, over lanes (tracer/lanes.h). What lies in memory here is the same for
+ * all of them: records of 4 or 8 words, which lanes are loaded from and stored to as rows. */
 #ifndef MR_INTEGRATOR_H
 #define MR_INTEGRATOR_H
 
@@ -13,14 +17,23 @@
 
 enum { MR_WAVE = 2048 }; /* paths in flight at most: their state stays in the second-level cache */
 
+typedef struct mr_path_id {
+    uint32_t x, y, sample;        /* set by the caller; sample's bits are reversed once the path has started */
+    uint32_t pixel_key;           /* what its random numbers come from, with sample */
+} mr_path_id;
+
 typedef struct mr_path {
-    uint32_t pixel_key, sample; /* what its random numbers come from */
-    uint32_t x, y;              /* pixel */
-    vec3 throughput, radiance;
-    vec3 from;                  /* the last point that chose a direction by density, for the weight of a light hit */
-    float bsdf_pdf;             /* with which that direction was chosen; 0: no other strategy could have found it */
+    float throughput[3];
+    float bsdf_pdf;             /* with which the ray's direction was chosen; 0: no other strategy could have found it */
+    float from[3];              /* the last point that chose a direction by density, for the weight of a light hit */
     uint32_t medium;            /* material of the absorbing body it is in, or MR_NONE */
 } mr_path;
+
+/* What a shadow ray brings to its path if nothing stands between. */
+typedef struct mr_shadow {
+    float light[3];
+    uint32_t path;
+} mr_shadow;
 
 typedef struct mr_integrator {
     const mr_pack *pack;
@@ -28,22 +41,36 @@ typedef struct mr_integrator {
     mr_texels texels;
     mr_lights lights;
     mr_camera camera;
+    uint32_t seed;
+    uint8_t *material_class;    /* one a material: those of a class are shaded together */
     void *kernel_scratch;
-    /* one pass: rays and hits of the paths that go on, then the shadow rays they cast */
-    mr_ray rays[MR_WAVE], shadow_rays[MR_WAVE];
+    mr_path_id ids[MR_WAVE];
+    mr_path paths[MR_WAVE];
+    float radiance[MR_WAVE][4]; /* what each path has returned; the fourth is not used */
+    /* one pass: rays, the paths they belong to, and their hits; then the rays of the next pass, which takes the other half */
+    mr_ray rays[2][MR_WAVE];
+    uint32_t ray_path[2][MR_WAVE];
     mr_hit hits[MR_WAVE];
-    uint32_t ray_path[MR_WAVE], shadow_path[MR_WAVE];
-    vec3 shadow_light[MR_WAVE];    /* what arrives if nothing stands between */
+    uint32_t order[MR_WAVE];    /* of a pass's rays: misses first, then hits by class */
+    uint8_t hit_class[MR_WAVE];
+    mr_ray shadow_rays[MR_WAVE];
+    mr_shadow shadows[MR_WAVE];
     uint32_t shadow_medium[MR_WAVE];
     uint8_t blocked[MR_WAVE];
     /* shadow rays that start in an absorbing body: where do they leave it? */
     mr_ray wet_rays[MR_WAVE];
     mr_hit wet_hits[MR_WAVE];
     uint32_t wet_shadow[MR_WAVE];
-    mr_path paths[MR_WAVE];
 } mr_integrator;
 
-/* Traces the first `count` (<= MR_WAVE) of paths, whose pixel_key, sample, x and y are set; leaves radiance in each. */
-void mr_integrate(mr_integrator *in, uint32_t count, mr_ray_counts *counts);
+/* Traces the first `count` (<= MR_WAVE) of ids, whose x, y and sample are set; leaves radiance[0 .. count - 1]. */
+typedef void mr_integrate_fn(mr_integrator *in, uint32_t count, mr_ray_counts *counts);
+
+/* The build of the integrator for the machine that the kernel is for. */
+mr_integrate_fn *mr_integrator_pick(const mr_kernel *kernel);
+
+/* What materials have in common, for the sorting; 0 .. MR_MATERIAL_CLASSES - 1. */
+enum { MR_MATERIAL_CLASSES = 64 };
+uint8_t mr_material_class(const mr_material *material);
 
 #endif

@@ -23,7 +23,7 @@
 #define MR_NONE 0xFFFFFFFFu   /* no index: no texture, no light, no hit */
 #define MR_SPHERE 0xFFFFFFFEu /* mr_hit.triangle of a hit on a sphere instance */
 
-enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 1, MR_PACK_ALIGN = 64 };
+enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 2, MR_PACK_ALIGN = 64 };
 #define MR_PACK_MAGIC "MRAYPACK"
 
 /* What a pack may hold, so that no product of three overflows a float and every conversion to an integer is defined. */
@@ -171,16 +171,16 @@ typedef struct mr_alias {
 
 /* Radiance from infinity: an equirectangular map. Row 0 is straight up; column c is the direction whose azimuth
  * atan2(x, -z) runs from -pi (c = 0) to pi, so the map's middle is -z. Texels are MR_TEXEL_FLOAT in a texture, used with
- * bilinear filtering (columns wrap, rows clamp) and importance-sampled as piecewise constant by texel:
- * env table = row_cdf[height + 1], then column_cdf[height][width + 1], then the grid of densities[height][width]
- * per steradian, each CDF from 0 to 1. The density of a direction is density[row][column]: within a texel the azimuth is uniform
- * and so is the cosine of the angle from straight up (row r spans the cosines of pi r / height and pi (r + 1) / height). */
+ * bilinear filtering (columns wrap, rows clamp). It is importance-sampled as piecewise constant over a grid of cells, which is
+ * coarser than the texels where that loses little: env table = row_cdf[rows + 1], row_cosine[rows + 1], column_cdf[rows][columns + 1].
+ * Each CDF rises from 0 to 1; row r spans the polar angles (from straight up) pi r / rows to pi (r + 1) / rows, row_cosine[r] is the
+ * cosine of its upper edge. Within a cell azimuth and that cosine are uniform. */
 typedef struct mr_environment {
     uint32_t texture;    /* index */
     uint32_t light;      /* index of its light */
     float scale[3];      /* factor of the texels */
     float to_local[9];   /* rows: rotates a world direction into the map's frame */
-    uint32_t pad[2];
+    uint32_t columns, rows; /* cells; at most 2^30 table entries */
 } mr_environment;
 
 /* A pack in memory, checked: the blob and typed views into it. All pointers point into base. */

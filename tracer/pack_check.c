@@ -199,14 +199,16 @@ static bool is_cdf(const float *cdf, uint32_t count)
     return fine;
 }
 
-static bool environment_tables_are_fine(const check *c, const mr_texture *t)
+static bool environment_tables_are_fine(const check *c, const mr_environment *e)
 {
-    const size_t width = t->width, height = t->height;
-    if (c->p->header->section[MR_SECTION_ENV_TABLE].count != height + 1 + height * (width + 1) + height * width) return false;
-    const float *columns = c->p->env_table + height + 1, *densities = columns + height * (width + 1);
-    bool fine = is_cdf(c->p->env_table, t->height);
-    for (size_t r = 0; r < height; r++) fine = fine && is_cdf(columns + r * (width + 1), t->width);
-    return fine && in_range(densities, width * height, 0, 1e12f);
+    const size_t columns = e->columns, rows = e->rows;
+    if (columns < 1 || rows < 1 || columns > MR_MAX_TEXTURE_SIDE || rows > MR_MAX_TEXTURE_SIDE) return false;
+    const size_t count = 2 * (rows + 1) + rows * (columns + 1);
+    if (count > 1u << 30 || c->p->header->section[MR_SECTION_ENV_TABLE].count != count) return false;
+    const float *cosines = c->p->env_table + rows + 1, *cdfs = cosines + rows + 1;
+    bool fine = is_cdf(c->p->env_table, e->rows) && in_range(cosines, rows + 1, -1, 1);
+    for (size_t r = 0; r < rows; r++) fine = fine && cosines[r] >= cosines[r + 1] && is_cdf(cdfs + r * (columns + 1), e->columns);
+    return fine;
 }
 
 static int check_environment(const check *c)
@@ -216,7 +218,7 @@ static int check_environment(const check *c)
     if (e->texture >= c->p->texture_count || c->p->textures[e->texture].format != MR_TEXEL_FLOAT || e->light >= c->p->light_count ||
         c->p->lights[e->light].kind != MR_LIGHT_ENVIRONMENT || !in_range(e->scale, 3, 0, 1e6f) || !is_frame(e->to_local, e->to_local + 3, e->to_local + 6))
         return bad(c, "environment", 0);
-    return environment_tables_are_fine(c, &c->p->textures[e->texture]) ? MR_OK : bad(c, "environment table", 0);
+    return environment_tables_are_fine(c, e) ? MR_OK : bad(c, "environment table", 0);
 }
 
 int mr_pack_check_contents(const mr_pack *pack, const char *name, mr_error *err)

@@ -12,7 +12,8 @@ enum { BLOCK = 8 };
 
 struct mr_renderer {
     mr_integrator in;
-    mr_picture picture; /* what in.camera was made for */
+    mr_integrate_fn *integrate;
+    mr_picture picture; /* what in.camera and in.seed were made for */
 };
 
 int mr_picture_check(const mr_picture *p, mr_error *err)
@@ -43,14 +44,17 @@ mr_renderer *mr_renderer_new(const mr_pack *pack, const mr_kernel *kernel)
     if (!r) return NULL;
     memset(r, 0, sizeof *r);
     r->in.kernel_scratch = aligned_alloc(64, (kernel->scratch_bytes + 63) / 64 * 64);
-    if (!r->in.kernel_scratch) {
-        free(r);
+    r->in.material_class = malloc(pack->material_count);
+    if (!r->in.kernel_scratch || !r->in.material_class) {
+        mr_renderer_free(r);
         return NULL;
     }
     r->in.pack = pack;
     r->in.kernel = kernel;
+    r->integrate = mr_integrator_pick(kernel);
     mr_texels_init(&r->in.texels, pack);
-    mr_lights_init(&r->in.lights, &r->in.texels);
+    mr_lights_init(&r->in.lights, pack);
+    for (uint32_t i = 0; i < pack->material_count; i++) r->in.material_class[i] = mr_material_class(&pack->materials[i]);
     return r;
 }
 
@@ -58,20 +62,19 @@ void mr_renderer_free(mr_renderer *r)
 {
     if (!r) return;
     free(r->in.kernel_scratch);
+    free(r->in.material_class);
     free(r);
 }
 
 /* Traces the wave that has been filled and adds what it returns to the tile's sums. */
-static void flush(mr_integrator *in, const mr_tile *tile, uint32_t count, uint64_t *sums, mr_ray_counts *counts)
+static void flush(mr_renderer *r, const mr_tile *tile, uint32_t count, uint64_t *sums, mr_ray_counts *counts)
 {
     if (!count) return;
-    mr_integrate(in, count, counts);
+    r->integrate(&r->in, count, counts);
     for (uint32_t i = 0; i < count; i++) {
-        const mr_path *p = &in->paths[i];
-        uint64_t *s = sums + 3 * ((size_t)(p->y - tile->y) * tile->width + (p->x - tile->x));
-        s[0] += mr_film_fixed(p->radiance.x);
-        s[1] += mr_film_fixed(p->radiance.y);
-        s[2] += mr_film_fixed(p->radiance.z);
+        const mr_path_id *id = &r->in.ids[i];
+        uint64_t *s = sums + 3 * ((size_t)(id->y - tile->y) * tile->width + (id->x - tile->x));
+        for (int c = 0; c < 3; c++) s[c] += mr_film_fixed(r->in.radiance[i][c]);
     }
 }
 
@@ -81,13 +84,12 @@ static uint32_t min_u(uint32_t a, uint32_t b)
 }
 
 /* One block's pixels for one sample index: appended to the wave from n on; returns the new length. */
-static uint32_t add_block(mr_integrator *in, const mr_picture *picture, const mr_tile *tile, uint32_t bx, uint32_t by,
-                          uint32_t sample, uint32_t n)
+static uint32_t add_block(mr_path_id *ids, const mr_tile *tile, uint32_t bx, uint32_t by, uint32_t sample, uint32_t n)
 {
     uint32_t x_end = min_u(bx + BLOCK, tile->x + tile->width), y_end = min_u(by + BLOCK, tile->y + tile->height);
     for (uint32_t y = by; y < y_end; y++)
         for (uint32_t x = bx; x < x_end; x++)
-            in->paths[n++] = (mr_path){.pixel_key = mr_pixel_key(x, y, picture->seed), .sample = sample, .x = x, .y = y};
+            ids[n++] = (mr_path_id){.x = x, .y = y, .sample = sample};
     return n;
 }
 
@@ -95,13 +97,13 @@ static void use_picture(mr_renderer *r, const mr_picture *picture)
 {
     if (memcmp(&r->picture, picture, sizeof *picture) == 0) return;
     mr_camera_init(&r->in.camera, r->in.pack->settings, picture);
+    r->in.seed = picture->seed;
     r->picture = *picture;
 }
 
 int mr_render_tile(mr_renderer *r, const mr_picture *picture, const mr_tile *tile, uint64_t *sums, mr_ray_counts *counts,
                    const volatile int *stop)
 {
-    mr_integrator *in = &r->in;
     mr_ray_counts own = {0};
     uint32_t n = 0;
     use_picture(r, picture);
@@ -110,13 +112,13 @@ int mr_render_tile(mr_renderer *r, const mr_picture *picture, const mr_tile *til
         for (uint32_t bx = tile->x; bx < tile->x + tile->width; bx += BLOCK)
             for (uint32_t s = tile->first_sample; s < tile->first_sample + tile->sample_count; s++) {
                 if (n + BLOCK * BLOCK > MR_WAVE) {
-                    flush(in, tile, n, sums, &own);
+                    flush(r, tile, n, sums, &own);
                     n = 0;
                     if (stop && __atomic_load_n(stop, __ATOMIC_RELAXED)) return MR_INTERRUPTED;
                 }
-                n = add_block(in, picture, tile, bx, by, s, n);
+                n = add_block(r->in.ids, tile, bx, by, s, n);
             }
-    flush(in, tile, n, sums, &own);
+    flush(r, tile, n, sums, &own);
     if (counts) {
         counts->paths += own.paths;
         counts->rays += own.rays;

@@ -6,14 +6,14 @@
 #ifndef MR_SAMPLER_H
 #define MR_SAMPLER_H
 
-#include <stdint.h>
+#include "tracer/lanes.h"
 
 typedef struct mr_sample2 {
-    float u, v; /* in [0, 1), multiples of 2^-24 */
+    vf u, v; /* in [0, 1), multiples of 2^-24 */
 } mr_sample2;
 
 /* A bijective mixer of 32 bits with low bias (C. Wellons 2018, "Prospecting for Hash Functions"). */
-static inline uint32_t mr_mix(uint32_t x)
+static inline vu mr_mix(vu x)
 {
     x ^= x >> 16;
     x *= 0x7feb352du;
@@ -22,16 +22,31 @@ static inline uint32_t mr_mix(uint32_t x)
     return x ^ x >> 16;
 }
 
-static inline uint32_t mr_reverse_bits(uint32_t x)
+#if MR_LANES == 8
+static inline vu mr_reverse_bits(vu x) /* each byte reversed, then the bytes: two tables of 16, one half a byte each */
 {
-    x = __builtin_bswap32(x);
+    const __m256i low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x00, -0x80, 0x40, -0x40, 0x20, -0x60, 0x60, -0x20, 0x10, -0x70, 0x50, -0x30,
+                                                                  0x30, -0x50, 0x70, -0x10));
+    const __m256i high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15));
+    const __m256i swap = _mm256_broadcastsi128_si256(_mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
+    const __m256i half = _mm256_set1_epi8(15);
+    __m256i bytes = _mm256_shuffle_epi8((__m256i)x, swap);
+    return (vu)_mm256_or_si256(_mm256_shuffle_epi8(low, _mm256_and_si256(bytes, half)),
+                               _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half)));
+}
+#else
+static inline vu mr_reverse_bits(vu x)
+{
+    x = x << 16 | x >> 16;
+    x = (x >> 8 & 0x00FF00FFu) | (x & 0x00FF00FFu) << 8;
     x = (x >> 4 & 0x0F0F0F0Fu) | (x & 0x0F0F0F0Fu) << 4;
     x = (x >> 2 & 0x33333333u) | (x & 0x33333333u) << 2;
     return (x >> 1 & 0x55555555u) | (x & 0x55555555u) << 1;
 }
+#endif
 
 /* An Owen scramble of a number whose bits are reversed: each bit is flipped by a hash of those below it. */
-static inline uint32_t mr_owen_reversed(uint32_t x, uint32_t seed)
+static inline vu mr_owen_reversed(vu x, vu seed)
 {
     x += seed;
     x ^= x * 0x6c50b47cu;
@@ -41,7 +56,7 @@ static inline uint32_t mr_owen_reversed(uint32_t x, uint32_t seed)
 }
 
 /* The second Sobol dimension of an index, bits reversed: Pascal's triangle modulo 2 (Lucas: C(i, j) is odd when j is a subset of i). */
-static inline uint32_t mr_sobol_second_reversed(uint32_t i)
+static inline vu mr_sobol_second_reversed(vu i)
 {
     i ^= i >> 1 & 0x55555555u;
     i ^= i >> 2 & 0x33333333u;
@@ -50,22 +65,27 @@ static inline uint32_t mr_sobol_second_reversed(uint32_t i)
     return i ^ (i >> 16 & 0x0000FFFFu);
 }
 
-static inline float mr_unit_float(uint32_t x) { return (float)(x >> 8) * 5.9604644775390625e-8f; }
+static inline vf mr_unit_float(vu x) { return to_float((vi)(x >> 8)) * 5.9604644775390625e-8f; }
 
 /* The key of a pixel: what its samples' numbers are hashed from. */
-static inline uint32_t mr_pixel_key(uint32_t x, uint32_t y, uint32_t seed)
+static inline vu mr_pixel_key(vu x, vu y, uint32_t seed)
 {
-    return mr_mix(x + mr_mix(y + mr_mix(seed ^ 0x9e3779b9u)));
+    return mr_mix(x + mr_mix(y + mr_mix(all_u(seed ^ 0x9e3779b9u))));
 }
 
-/* Sample `index` of the pixel in dimensions 2 * pair and 2 * pair + 1. */
-static inline mr_sample2 mr_sample(uint32_t pixel_key, uint32_t index, uint32_t pair)
+/* Sample `index` of the pixel in dimensions 2 * pair and 2 * pair + 1; the index comes with its bits reversed. */
+static inline mr_sample2 mr_sample_reversed(vu pixel_key, vu index_reversed, uint32_t pair)
 {
-    uint32_t key = mr_mix(pixel_key ^ pair * 0x9e3779b9u);
-    uint32_t i = mr_reverse_bits(mr_owen_reversed(mr_reverse_bits(index), key));
-    uint32_t x = mr_reverse_bits(mr_owen_reversed(i, key * 0x2c1b3c6du + 0x5bd1e995u));
-    uint32_t y = mr_reverse_bits(mr_owen_reversed(mr_sobol_second_reversed(i), key * 0x297a2d39u + 0x1b873593u));
+    vu key = mr_mix(pixel_key ^ pair * 0x9e3779b9u);
+    vu i = mr_reverse_bits(mr_owen_reversed(index_reversed, key));
+    vu x = mr_reverse_bits(mr_owen_reversed(i, key * 0x2c1b3c6du + 0x5bd1e995u));
+    vu y = mr_reverse_bits(mr_owen_reversed(mr_sobol_second_reversed(i), key * 0x297a2d39u + 0x1b873593u));
     return (mr_sample2){ mr_unit_float(x), mr_unit_float(y) };
+}
+
+static inline mr_sample2 mr_sample(vu pixel_key, vu index, uint32_t pair)
+{
+    return mr_sample_reversed(pixel_key, mr_reverse_bits(index), pair);
 }
 
 #endif

@@ -7,17 +7,16 @@
 #include "tracer/vec.h"
 
 typedef struct mr_point2 {
-    float x, y;
+    vf x, y;
 } mr_point2;
 
 /* Uniform on the unit disc, concentric. */
 static inline mr_point2 mr_disc(mr_sample2 s)
 {
-    float a = 2.0f * s.u - 1.0f, b = 2.0f * s.v - 1.0f, sine, cosine;
-    if (a == 0 && b == 0) return (mr_point2){ 0, 0 };
-    float r = fabsf(a) > fabsf(b) ? a : b;
-    float turns = fabsf(a) > fabsf(b) ? 0.125f * (b / a) : 0.25f - 0.125f * (a / b);
-    mr_sincos_turns(turns, &sine, &cosine);
+    vf a = 2.0f * s.u - 1.0f, b = 2.0f * s.v - 1.0f, sine, cosine;
+    vm wide = mask(abs_f(a) > abs_f(b));
+    vf r = sel(wide, a, b), share = sel(wide, b, a) / sel(mask(r == 0.0f), all_f(1.0f), r); /* r is 0 in the middle alone */
+    mr_sincos_turns(sel(wide, 0.125f * share, 0.25f - 0.125f * share), &sine, &cosine);
     return (mr_point2){ r * cosine, r * sine };
 }
 
@@ -25,23 +24,23 @@ static inline mr_point2 mr_disc(mr_sample2 s)
 static inline vec3 mr_cosine_hemisphere(mr_sample2 s)
 {
     mr_point2 p = mr_disc(s);
-    return v3(p.x, p.y, sqrtf(max_f(0.0f, 1.0f - p.x * p.x - p.y * p.y)));
+    return v3(p.x, p.y, sqrt_f(max_f(1.0f - p.x * p.x - p.y * p.y, all_f(0.0f))));
 }
 
 /* Uniform in the cone of directions about +z whose cosine is at least cos_max; density 1 / (2 pi (1 - cos_max)). */
-static inline vec3 mr_cone(mr_sample2 s, float cos_max)
+static inline vec3 mr_cone(mr_sample2 s, vf cos_max)
 {
-    float z = 1.0f - s.u * (1.0f - cos_max), r = sqrtf(max_f(0.0f, 1.0f - z * z)), sine, cosine;
+    vf z = 1.0f - s.u * (1.0f - cos_max), r = sqrt_f(max_f(1.0f - z * z, all_f(0.0f))), sine, cosine;
     mr_sincos_turns(s.v, &sine, &cosine);
     return v3(r * cosine, r * sine, z);
 }
 
 /* The power heuristic with exponent 2 (Veach 1997): the weight of the first of two strategies of densities p and q. */
-static inline float mr_mis_weight(float p, float q)
+static inline vf mr_mis_weight(vf p, vf q)
 {
-    if (!(p < INFINITY)) return 1.0f;
-    float r = p > 0 ? q / p : 0.0f;
-    return p > 0 ? 1.0f / (1.0f + r * r) : 0.0f;
+    vm there = mask(p > 0.0f);
+    vf r = q / sel(there, p, all_f(1.0f)), weight = sel(there, 1.0f / (1.0f + r * r), all_f(0.0f));
+    return sel(mask(p < INFINITY), weight, all_f(1.0f));
 }
 
 #endif

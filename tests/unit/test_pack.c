@@ -218,6 +218,12 @@ static void lies_are_named(void **state)
     LIE(MR_SECTION_LIGHT_TABLE, mr_alias, 1, threshold, 1.5f, "light table entry 1");
     LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, texture, 9, "environment 0");
     LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, light, 0, "light 4");
+    LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, columns, 0, "environment table 0");
+    LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, rows, UINT32_MAX, "environment table 0");
+    for (uint32_t i = 1; i < 2 * (pack.environment->rows + 1) + 2; i++) { /* the rows' CDF, their cosines, the first CDF of columns */
+        ((float *)(void *)section(copy, MR_SECTION_ENV_TABLE))[i] = 1.5f;
+        expect_refusal(copy, "environment table 0");
+    }
     LIE(MR_SECTION_SETTINGS, mr_settings, 0, width, 0, "film 0");
     LIE(MR_SECTION_SETTINGS, mr_settings, 0, tone_map, 3, "film 0");
     LIE(MR_SECTION_SETTINGS, mr_settings, 0, u[0], 2, "camera 0");
@@ -231,7 +237,7 @@ static void lies_are_named(void **state)
     header->section[MR_SECTION_MATERIALS].count = 0;
     expect_refusal(copy, "section 5: found 0 elements");
     header->version = 99;
-    expect_refusal(copy, "found pack version 99, expected 1");
+    expect_refusal(copy, "found pack version 99, expected 2");
     free(copy);
 }
 
@@ -262,10 +268,12 @@ static void render_a_little(const mr_pack *p)
     const mr_picture picture = {8, 8, 1, 0};
     const mr_tile tile = {0, 0, 8, 8, 0, 1};
     uint64_t sums[8 * 8 * 3];
-    mr_renderer *renderer = mr_renderer_new(p, mr_kernel_at(0));
-    assert_non_null(renderer);
-    assert_int_equal(mr_render_tile(renderer, &picture, &tile, sums, NULL, NULL), MR_OK);
-    mr_renderer_free(renderer);
+    for (unsigned k = 0; mr_kernel_at(k); k++) {
+        mr_renderer *renderer = mr_renderer_new(p, mr_kernel_at(k));
+        assert_non_null(renderer);
+        assert_int_equal(mr_render_tile(renderer, &picture, &tile, sums, NULL, NULL), MR_OK);
+        mr_renderer_free(renderer);
+    }
 }
 
 static void any_lie_is_harmless(void **state)

@@ -530,27 +530,56 @@ static void alias_tables_give_their_weights(void **state)
     }
 }
 
-static void environment_densities_integrate_to_one(void **state)
+/* Density per steradian in a cell, from the table alone. */
+static double cell_density(const mr_environment_tables *t, uint32_t row, uint32_t column)
+{
+    const float *cosines = t->table + t->rows + 1, *columns = cosines + t->rows + 1 + (size_t)row * (t->columns + 1);
+    double share = (double)(t->table[row + 1] - t->table[row]) * (double)(columns[column + 1] - columns[column]);
+    return share * t->columns / (2 * MR_PI * (double)(cosines[row] - cosines[row + 1]));
+}
+
+static void environment_densities_follow_brightness(void **state)
 {
     (void)state;
     mr_image image;
+    mr_environment_tables t = {0};
+    double sum = 0;
     assert_int_equal(mr_image_new_float(&image, 16, 8, MR_WRAP_REPEAT, &err), MR_OK);
     float *texels = image.texels;
     for (int i = 0; i < 16 * 8; i++) texels[4 * i + 1] = i == 37 ? 500.0f : (float)(i % 3);
-    float table[9 + 8 * 17 + 8 * 16];
-    double power, sum = 0;
-    assert_int_equal(sizeof table / sizeof *table, mr_environment_table_size(16, 8));
-    assert_int_equal(mr_environment_table(&image, table, &power, &err), MR_OK);
-    const float *densities = table + 9 + 8 * 17;
-    for (int row = 0; row < 8; row++)
-        for (int column = 0; column < 16; column++)
-            sum += (double)densities[16 * row + column] * 2 * MR_PI / 16 * (cos(row * MR_PI / 8) - cos((row + 1) * MR_PI / 8));
+    assert_int_equal(mr_environment_tables_of(&image, &t, &err), MR_OK);
+    assert_true(t.columns == 16 && t.rows == 8); /* nothing is lost that matters: no coarser */
+    for (uint32_t row = 0; row < 8; row++)
+        for (uint32_t column = 0; column < 16; column++)
+            sum += cell_density(&t, row, column) * 2 * MR_PI / 16 * (cos(row * MR_PI / 8) - cos((row + 1) * MR_PI / 8));
     assert_near(sum, 1, 1e-6);
-    assert_true(densities[37] > 4 * densities[36]);
-    assert_true(densities[36] > densities[34]); /* the bright texel's neighbour is lit by the filter */
+    assert_true(cell_density(&t, 2, 5) > 4 * cell_density(&t, 2, 4));
+    assert_true(cell_density(&t, 2, 4) > cell_density(&t, 2, 2)); /* the bright texel's neighbour is lit by the filter */
+    free(t.table);
     memset(texels, 0, mr_image_bytes(&image));
-    assert_int_equal(mr_environment_table(&image, table, &power, &err), MR_OK);
-    for (int i = 0; i < 128; i++) assert_near(densities[i], 1 / (4 * MR_PI), 1e-5); /* black: uniform, not a division by zero */
+    assert_int_equal(mr_environment_tables_of(&image, &t, &err), MR_OK);
+    for (uint32_t i = 0; i < 128; i++) assert_near(cell_density(&t, i / 16, i % 16), 1 / (4 * MR_PI), 1e-5); /* black: uniform, not a division by zero */
+    free(t.table);
+    mr_image_free(&image);
+}
+
+/* Smooth maps are sampled by few cells: an even one by one cell, one that changes along its rows alone by one row. */
+static void environment_grids_are_as_coarse_as_they_may(void **state)
+{
+    (void)state;
+    mr_image image;
+    mr_environment_tables t = {0};
+    assert_int_equal(mr_image_new_float(&image, 64, 32, MR_WRAP_REPEAT, &err), MR_OK);
+    float *texels = image.texels;
+    for (int i = 0; i < 64 * 32; i++) texels[4 * i] = 2;
+    assert_int_equal(mr_environment_tables_of(&image, &t, &err), MR_OK);
+    assert_true(t.columns == 1 && t.rows == 1 && t.count == 6);
+    assert_near(t.power, 2 * 0.2126 * 4 * MR_PI, 1e-4);
+    free(t.table);
+    for (int i = 0; i < 64 * 32; i++) texels[4 * i] = i % 64 < 32 ? 2 : 8;
+    assert_int_equal(mr_environment_tables_of(&image, &t, &err), MR_OK);
+    assert_true(t.columns >= 2 && t.columns <= 32 && t.rows == 1);
+    free(t.table);
     mr_image_free(&image);
 }
 
@@ -677,7 +706,8 @@ int main(void)
         cmocka_unit_test(a_model_file_brings_its_materials),
         cmocka_unit_test(a_gltf_brings_nodes_and_textures),
         cmocka_unit_test(alias_tables_give_their_weights),
-        cmocka_unit_test(environment_densities_integrate_to_one),
+        cmocka_unit_test(environment_densities_follow_brightness),
+        cmocka_unit_test(environment_grids_are_as_coarse_as_they_may),
         cmocka_unit_test(the_sky_is_plausible),
         cmocka_unit_test(a_sun_has_its_irradiance_and_lights_share),
         cmocka_unit_test(the_sky_is_brightest_around_the_sun),

@@ -66,10 +66,14 @@ static int load_surroundings(mr_build *build, mr_error *err)
                  : light->kind == MR_DESC_SKY    ? load_sky(build, light, image, err)
                                                  : load_map(build, light, image, err);
     if (status) return status;
-    build->env_table_count = mr_environment_table_size(image->width, image->height);
-    build->env_table = calloc(build->env_table_count, sizeof *build->env_table);
-    if (!build->env_table) return mr_fail(err, MR_FAILED, "no memory for the environment's tables");
-    return mr_environment_table(image, build->env_table, &build->env_power, err);
+    mr_environment_tables tables = {0};
+    status = mr_environment_tables_of(image, &tables, err);
+    build->env_table = tables.table;
+    build->env_table_count = tables.count;
+    build->env_power = tables.power;
+    build->environment.columns = tables.columns;
+    build->environment.rows = tables.rows;
+    return status;
 }
 
 /* ---- meshes and textures ---- */

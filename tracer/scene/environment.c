@@ -1,18 +1,20 @@
 /* See environment.h.
  *
- * A texel's density is proportional to the mean luminance of what the bilinear filter shows inside it: the mean of a linear interpolation over one texel weighs the
- * neighbours 1/8, 6/8, 1/8 along each axis. So the density is zero only where the radiance is zero all over the texel. */
+ * A texel's weight is the mean luminance of what the bilinear filter shows inside it: the mean of a linear interpolation over one texel weighs the
+ * neighbours 1/8, 6/8, 1/8 along each axis. A cell's is the sum of its texels', so it is zero only where the radiance is zero all over the cell.
+ *
+ * Cells: halving the grid along an axis makes its tables smaller and quicker to search, and the samples worse. By how much is known: where p would be the
+ * exact density, a sample by density q estimates the light of the whole map with the variance chi^2 = sum(p^2 / q) - 1, in units of the square of that light.
+ * The grid is halved as long as chi^2 stays below MOST_LOSS. */
 #include "tracer/scene/environment.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "tracer/scene/vec.h"
 
-size_t mr_environment_table_size(uint32_t width, uint32_t height)
-{
-    return (size_t)height + 1 + (size_t)height * (width + 1) + (size_t)height * width;
-}
+static const double MOST_LOSS = 0.01;
 
 static double luminance_at(const mr_image *image, uint32_t row, uint32_t column)
 {
@@ -32,12 +34,6 @@ static double filtered_luminance(const mr_image *image, uint32_t row, uint32_t c
     return (row_luminance(image, above, column) + 6 * row_luminance(image, row, column) + row_luminance(image, below, column)) / 8;
 }
 
-/* Solid angle of one texel of the row. */
-static double solid_angle(const mr_image *image, uint32_t row)
-{
-    return 2 * MR_PI / image->width * (cos(row * MR_PI / image->height) - cos((row + 1) * MR_PI / image->height));
-}
-
 /* The running sums of weights as floats from 0 to 1; a total of 0 gives even steps. The end is exactly 1 and nothing exceeds it. */
 static void write_cdf(const double *weights, uint32_t count, float *cdf)
 {
@@ -51,35 +47,122 @@ static void write_cdf(const double *weights, uint32_t count, float *cdf)
     cdf[count] = 1;
 }
 
-/* What the CDFs, rounded to float, really give: the density is exact for them. */
-static void write_densities(const mr_image *image, const float *rows, const float *columns, float *densities)
+/* ---- the grid of cells ---- */
+
+/* What a cell's texels add up to: flux is luminance times solid angle, moment is flux^2 / solid angle. */
+typedef struct cell {
+    float flux, moment;
+} cell;
+
+typedef struct grid {
+    uint32_t columns, rows;
+    cell *cells; /* rows x columns */
+} grid;
+
+/* Solid angle of one cell of the row. */
+static double solid_angle(const grid *g, uint32_t row)
 {
-    for (uint32_t r = 0; r < image->height; r++) {
-        double row = ((double)rows[r + 1] - (double)rows[r]) / solid_angle(image, r);
-        const float *cdf = columns + (size_t)r * (image->width + 1);
-        for (uint32_t c = 0; c < image->width; c++) densities[(size_t)r * image->width + c] = (float)(row * ((double)cdf[c + 1] - (double)cdf[c]));
+    return 2 * MR_PI / g->columns * (cos(row * MR_PI / g->rows) - cos((row + 1) * MR_PI / g->rows));
+}
+
+/* One cell a texel, and the flux of all. */
+static int texel_grid(const mr_image *image, grid *g, double *power, mr_error *err)
+{
+    *g = (grid){image->width, image->height, calloc((size_t)image->width * image->height + 1, sizeof(cell))};
+    if (!g->cells) return mr_fail(err, MR_FAILED, "no memory for the environment's tables");
+    *power = 0;
+    for (uint32_t r = 0; r < g->rows; r++) {
+        double angle = solid_angle(g, r);
+        for (uint32_t c = 0; c < g->columns; c++) {
+            double luminance = filtered_luminance(image, r, c);
+            g->cells[(size_t)r * g->columns + c] = (cell){(float)(luminance * angle), (float)(luminance * luminance * angle)};
+            *power += luminance * angle;
+        }
+    }
+    return MR_OK;
+}
+
+/* chi^2: a cell's texels have the densities p = flux / (angle power), and q = cell's flux / (cell's angle power) for all of them. */
+static double loss(const grid *g, double power)
+{
+    double sum = 0;
+    for (uint32_t r = 0; r < g->rows; r++) {
+        double angle = solid_angle(g, r);
+        for (uint32_t c = 0; c < g->columns; c++) {
+            const cell *at = &g->cells[(size_t)r * g->columns + c];
+            if (at->flux > 0) sum += angle * (double)at->moment / (double)at->flux;
+        }
+    }
+    return sum / power - 1;
+}
+
+/* g with x (0 or 1) halvings of its columns and y of its rows, in new memory; cells is NULL where that does not divide them, or without memory. */
+static grid halved(const grid *g, uint32_t x, uint32_t y)
+{
+    grid half = {g->columns >> x, g->rows >> y, NULL};
+    if (half.columns << x != g->columns || half.rows << y != g->rows) return half;
+    half.cells = calloc((size_t)half.columns * half.rows + 1, sizeof *half.cells);
+    for (uint32_t r = 0; r < g->rows && half.cells; r++)
+        for (uint32_t c = 0; c < g->columns; c++) {
+            cell *to = &half.cells[(size_t)(r >> y) * half.columns + (c >> x)];
+            to->flux += g->cells[(size_t)r * g->columns + c].flux;
+            to->moment += g->cells[(size_t)r * g->columns + c].moment;
+        }
+    return half;
+}
+
+/* Halves the grid while that loses little: by columns where that will do, otherwise by rows. */
+static void coarsen(grid *g, double power)
+{
+    for (uint32_t axis = 0; axis < 2;) {
+        grid next = halved(g, axis == 0, axis == 1);
+        if (next.cells && loss(&next, power) < MOST_LOSS) {
+            free(g->cells);
+            *g = next;
+        } else {
+            free(next.cells);
+            axis++;
+        }
     }
 }
 
-int mr_environment_table(const mr_image *image, float *table, double *power, mr_error *err)
+/* A black image gets even density. */
+static int write_tables(const grid *g, bool black, mr_environment_tables *out, mr_error *err)
 {
-    float *columns = table + image->height + 1;
-    double *weights = calloc((size_t)image->width + image->height, sizeof *weights), *rows = weights ? weights + image->width : NULL;
-    if (!weights) return mr_fail(err, MR_FAILED, "no memory for the environment's tables");
-    *power = 0;
-    for (uint32_t r = 0; r < image->height; r++) {
-        for (uint32_t c = 0; c < image->width; c++) {
-            weights[c] = filtered_luminance(image, r, c);
-            rows[r] += weights[c] * solid_angle(image, r);
-        }
-        *power += rows[r];
-        write_cdf(weights, image->width, columns + (size_t)r * (image->width + 1));
+    size_t edges = (size_t)g->rows + 1;
+    double *weights = calloc(edges + g->columns, sizeof *weights), *rows = weights ? weights + g->columns : NULL;
+    out->columns = g->columns;
+    out->rows = g->rows;
+    out->count = 2 * edges + (size_t)g->rows * ((size_t)g->columns + 1);
+    out->table = calloc(out->count, sizeof *out->table);
+    if (!weights || !out->table) {
+        free(weights);
+        return mr_fail(err, MR_FAILED, "no memory for the environment's tables");
     }
-    for (uint32_t r = 0; r < image->height && !(*power > 0); r++) rows[r] = solid_angle(image, r);
-    write_cdf(rows, image->height, table);
-    write_densities(image, table, columns, columns + (size_t)image->height * (image->width + 1));
+    for (uint32_t r = 0; r < g->rows; r++) {
+        for (uint32_t c = 0; c < g->columns; c++) {
+            weights[c] = (double)g->cells[(size_t)r * g->columns + c].flux;
+            rows[r] += weights[c];
+        }
+        if (black) rows[r] = solid_angle(g, r);
+        out->table[edges + r] = (float)cos(r * MR_PI / g->rows);
+        write_cdf(weights, g->columns, out->table + 2 * edges + (size_t)r * ((size_t)g->columns + 1));
+    }
+    out->table[2 * edges - 1] = -1;
+    write_cdf(rows, g->rows, out->table);
     free(weights);
     return MR_OK;
+}
+
+int mr_environment_tables_of(const mr_image *image, mr_environment_tables *out, mr_error *err)
+{
+    grid g;
+    int status = texel_grid(image, &g, &out->power, err);
+    if (status) return status;
+    if (out->power > 0) coarsen(&g, out->power);
+    status = write_tables(&g, !(out->power > 0), out, err);
+    free(g.cells);
+    return status;
 }
 
 int mr_environment_to_float(mr_image *image, mr_error *err)

@@ -7,12 +7,16 @@
 #include "tracer/error.h"
 #include "tracer/scene/texture.h"
 
-/* How many floats the table of an image has (see mr_environment in tracer/pack.h). */
-size_t mr_environment_table_size(uint32_t width, uint32_t height);
+/* The grid by which an image is sampled, and its table (see mr_environment in tracer/pack.h). */
+typedef struct mr_environment_tables {
+    uint32_t columns, rows;
+    float *table;  /* count floats, malloc'd: the caller frees, also after an error */
+    size_t count;
+    double power;  /* the integral of luminance over all directions (before scale) */
+} mr_environment_tables;
 
-/* Fills the table for a float image used with bilinear filtering. *power: the integral of luminance over all directions (before scale). A black image gets
- * a uniform table. */
-int mr_environment_table(const mr_image *image, float *table, double *power, mr_error *err);
+/* For a float image used with bilinear filtering. */
+int mr_environment_tables_of(const mr_image *image, mr_environment_tables *out, mr_error *err);
 
 /* Turns an 8-bit image into a float one, linear, in place. A float image is left alone. */
 int mr_environment_to_float(mr_image *image, mr_error *err);
