@@ -4,48 +4,17 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 
 #include "tracer/bvh.h"
 
 struct rtx_scene {
-    void *bytes; /* the section, owned */
+    mr_bvh *bvh;
+    const void *bytes; /* the section, in bvh */
     size_t size_bytes;
     const mr_kernel *kernel;
 };
 
 enum { BATCH = 4096 };
-
-static int build(mr_bvh *bvh, const float *corners, uint32_t count, mr_error *err)
-{
-    mr_vertex *vertices = calloc((size_t)count * 3, sizeof *vertices);
-    mr_triangle *triangles = calloc(count, sizeof *triangles);
-    float bounds[6];
-    int status = MR_FAILED;
-    if (vertices && triangles) {
-        for (uint32_t i = 0; i < 3 * count; i++) {
-            memcpy(vertices[i].p, corners + (size_t)i * 3, sizeof vertices[i].p);
-            triangles[i / 3].v[i % 3] = i;
-        }
-        status = mr_bvh_finish(bvh, vertices, triangles, 0, count, NULL, 0, NULL, bounds, err);
-    }
-    free(vertices);
-    free(triangles);
-    return status;
-}
-
-/* A copy in 2 MiB pages where the system gives them, as a worker's pack has it: far loads then miss the TLB less. */
-static void *in_huge_pages(const void *bytes, size_t size)
-{
-    const size_t page = (size_t)2 << 20;
-    size_t room = (size + page - 1) / page * page;
-    void *copy = aligned_alloc(page, room);
-    if (!copy) abort();
-    (void)madvise(copy, room, MADV_HUGEPAGE);
-    memcpy(copy, bytes, size);
-    return copy;
-}
 
 rtx_scene *rtx_own_adopt(mr_bvh *bvh)
 {
@@ -57,9 +26,8 @@ rtx_scene *rtx_own_adopt(mr_bvh *bvh)
         mr_bvh_free(bvh);
         return NULL;
     }
-    const void *bytes = mr_bvh_bytes(bvh, &scene->size_bytes);
-    scene->bytes = in_huge_pages(bytes, scene->size_bytes);
-    mr_bvh_free(bvh);
+    scene->bvh = bvh;
+    scene->bytes = mr_bvh_bytes(bvh, &scene->size_bytes);
     return scene;
 }
 
@@ -67,7 +35,8 @@ rtx_scene *rtx_build(const float *corners, uint32_t count, int quality, int thre
 {
     mr_error err = {.text = "no memory"};
     mr_bvh *bvh = mr_bvh_new(quality ? MR_BVH_HIGH : MR_BVH_MEDIUM, threads);
-    if (bvh && build(bvh, corners, count, &err) == MR_OK) return rtx_own_adopt(bvh);
+    float bounds[6];
+    if (bvh && mr_bvh_finish_soup(bvh, corners, count, bounds, &err) == MR_OK) return rtx_own_adopt(bvh);
     fprintf(stderr, "rays plug-in: %s\n", err.text);
     mr_bvh_free(bvh);
     return NULL;
@@ -117,7 +86,7 @@ uint64_t rtx_bytes(const rtx_scene *scene)
 void rtx_free(rtx_scene *scene)
 {
     if (!scene) return;
-    free(scene->bytes);
+    mr_bvh_free(scene->bvh);
     free(scene);
 }
 

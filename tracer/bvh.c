@@ -10,7 +10,7 @@
 
 struct mr_bvh {
     mr_bvh_section section;
-    mr_crew *crew;
+    mr_crew *crew; /* until it is finished */
     int quality, finished;
 };
 
@@ -254,9 +254,10 @@ static int build_once(mr_bvh *bvh, const input *in, mr_bvh2 *tree, size_t root, 
     *depth = 0;
     int status = fill(tree, in, bvh->quality, bvh->crew);
     if (!status && !tree->count) return MR_OK; /* the reserved root has no children */
+    mr_bvh2_ref *spare = status ? NULL : mr_bvh_section_scratch(&bvh->section, (size_t)tree->room * sizeof *spare);
     if (!status) tree->nodes = mr_bvh_alloc((size_t)tree->room * sizeof *tree->nodes);
-    if (!status && tree->nodes) status = mr_bvh2_build(tree, &in->source, bvh->crew, depth_limit);
-    if (status || !tree->nodes) return mr_fail(err, MR_FAILED, "no memory to build the BVH of %u triangles", in->count);
+    if (spare && tree->nodes) status = mr_bvh2_build(tree, &in->source, spare, bvh->crew, depth_limit);
+    if (status || !spare || !tree->nodes) return mr_fail(err, MR_FAILED, "no memory to build the BVH of %u triangles", in->count);
     return mr_bvh_collapse(&bvh->section, tree, &in->source, bvh->crew, root, depth, err);
 }
 
@@ -288,7 +289,7 @@ static int check_count(uint32_t first, uint32_t count, mr_error *err)
 int mr_bvh_add_mesh(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,
                     uint32_t *root, float bounds[6], mr_error *err)
 {
-    input in = { .source = { vertices, triangles, NULL }, .first = first, .count = count };
+    input in = { .source = { .vertices = vertices, .triangles = triangles }, .first = first, .count = count };
     size_t at;
     int status = check_count(first, count, err);
     if (status) return status;
@@ -297,6 +298,16 @@ int mr_bvh_add_mesh(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *t
     mr_bvh_node_clear((mr_bvh_node *)(void *)(bvh->section.bytes + at));
     *root = (uint32_t)(at / MR_BVH_UNIT) | MR_REF_NODE;
     return build_tree(bvh, &in, at, bounds, err);
+}
+
+/* The top-level tree; afterwards no threads are needed. */
+static int build_world(mr_bvh *bvh, const input *in, float bounds[6], mr_error *err)
+{
+    int status = build_tree(bvh, in, 0, bounds, err);
+    bvh->finished = status == MR_OK;
+    mr_crew_free(bvh->crew);
+    bvh->crew = NULL;
+    return status;
 }
 
 int mr_bvh_finish(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,
@@ -309,9 +320,17 @@ int mr_bvh_finish(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *tri
     if (instance_count > MR_BVH2_INSTANCE - 1 - count) return mr_fail(err, MR_FAILED, "too many instances: %u", instance_count);
     mr_bvh_instance *records = malloc(((size_t)instance_count + 1) * sizeof *records);
     if (!records) return mr_fail(err, MR_FAILED, "no memory for %u instances", instance_count);
-    input in = { { vertices, triangles, records }, first, count, instances, instance_count, mesh_bounds, records };
-    status = build_tree(bvh, &in, 0, bounds, err);
+    input in = { { vertices, triangles, NULL, records }, first, count, instances, instance_count, mesh_bounds, records };
+    status = build_world(bvh, &in, bounds, err);
     free(records);
-    bvh->finished = status == MR_OK;
     return status;
+}
+
+int mr_bvh_finish_soup(mr_bvh *bvh, const float *corners, uint32_t count, float bounds[6], mr_error *err)
+{
+    input in = { .source = { .soup = corners }, .count = count };
+    int status = check_count(0, count, err);
+    if (status) return status;
+    if (bvh->finished) return mr_fail(err, MR_FAILED, "the BVH is finished already");
+    return build_world(bvh, &in, bounds, err);
 }

@@ -39,7 +39,10 @@ int mr_bvh_finish(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *tri
                   const mr_instance *instances, uint32_t instance_count, const float (*mesh_bounds)[6], float bounds[6],
                   mr_error *err);
 
-/* The section's bytes, valid until the next call on bvh. */
+/* Instead of mr_bvh_finish: a world of bare triangles and nothing else, nine floats each (three corners, x y z). */
+int mr_bvh_finish_soup(mr_bvh *bvh, const float *corners, uint32_t count, float bounds[6], mr_error *err);
+
+/* The section's bytes, aligned to 64 (in large pages where there are many and the system gives them), valid until the next call on bvh. */
 const void *mr_bvh_bytes(const mr_bvh *bvh, size_t *size_bytes);
 
 /* Checks a section that came from outside, in O(n): every reference's bounds, kind, order and depth, every triangle and instance index,

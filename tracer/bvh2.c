@@ -422,20 +422,13 @@ static int build_in_jobs(builder *b, const part *root)
     return 0;
 }
 
-int mr_bvh2_build(mr_bvh2 *tree, const mr_bvh_source *source, mr_crew *crew, int depth_limit)
+int mr_bvh2_build(mr_bvh2 *tree, const mr_bvh_source *source, mr_bvh2_ref *spare, mr_crew *crew, int depth_limit)
 {
-    builder b = { .source = source, .tree = tree, .crew = crew, .depth_limit = depth_limit };
+    builder b = { .source = source, .tree = tree, .spare = spare, .crew = crew, .depth_limit = depth_limit };
     part root = { { 0, 0 }, tree->count, tree->room - tree->count, 0, 0, source->records != NULL, tree->bounds, tree->middles };
-    int status = 0;
     tree->root = (mr_bvh2_at){ tree->count == 1 ? MR_BVH2_SINGLE : 0, 0 };
-    b.spare = mr_bvh_alloc((size_t)tree->room * sizeof *b.spare);
-    if (!b.spare) return -1;
-    if (mr_crew_size(crew) > 1 && tree->count > JOB_MIN) {
-        status = build_in_jobs(&b, &root);
-    } else {
-        mr_bvh2_bins bins;
-        (void)build(&b, &root, &bins);
-    }
-    free(b.spare);
-    return status;
+    if (mr_crew_size(crew) > 1 && tree->count > JOB_MIN) return build_in_jobs(&b, &root);
+    mr_bvh2_bins bins;
+    (void)build(&b, &root, &bins);
+    return 0;
 }

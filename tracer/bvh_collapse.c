@@ -57,6 +57,12 @@ static int section_reserve(mr_bvh_section *section, size_t bytes, size_t *offset
     return MR_OK;
 }
 
+void *mr_bvh_section_scratch(mr_bvh_section *section, size_t bytes)
+{
+    size_t at = (section->size + BLOCK - 1) / BLOCK * BLOCK;
+    return section_grow(section, at + bytes, NULL) ? NULL : section->bytes + at;
+}
+
 int mr_bvh_section_take(mr_bvh_section *section, size_t bytes, size_t *offset, mr_error *err)
 {
     int status = section_reserve(section, bytes, offset, err);

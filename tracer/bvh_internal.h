@@ -45,6 +45,7 @@ typedef struct mr_bvh2_node {
 typedef struct mr_bvh_source {
     const mr_vertex *vertices;
     const mr_triangle *triangles;
+    const float *soup; /* instead of the two: nine floats a triangle */
     const mr_bvh_instance *records; /* by instance index; NULL in a mesh's tree */
 } mr_bvh_source;
 
@@ -112,7 +113,7 @@ static inline int box_is_proper(box b)
 
 static inline const float *source_vertex(const mr_bvh_source *source, uint32_t triangle, int corner)
 {
-    return source->vertices[source->triangles[triangle].v[corner]].p;
+    return source->soup ? source->soup + (size_t)triangle * 9 + (size_t)corner * 3 : source->vertices[source->triangles[triangle].v[corner]].p;
 }
 
 /* The name of a subtree. */
@@ -259,9 +260,9 @@ static inline uint32_t plan_leaf_count(uint32_t plan)
 uint32_t mr_bvh2_room(uint32_t count, int quality);
 
 /* Builds the tree over tree->count >= 1 references, which stand in tree->refs and are put in order there; refs and nodes have tree->room
- * places; those beyond count are what spatial splits may add.
+ * places; those beyond count are what spatial splits may add. spare: room for as many references, used meanwhile.
  * No path is longer than depth_limit >= 32 edges. The tree does not depend on the crew. 0, or -1 without memory. */
-int mr_bvh2_build(mr_bvh2 *tree, const mr_bvh_source *source, mr_crew *crew, int depth_limit);
+int mr_bvh2_build(mr_bvh2 *tree, const mr_bvh_source *source, mr_bvh2_ref *spare, mr_crew *crew, int depth_limit);
 
 /* The same for 1 .. MR_BVH2_SMALL references of any array, which become the subtree `at` (of which a single one ignores the node). */
 mr_bvh2_cost mr_bvh2_small(mr_bvh2 *tree, mr_bvh2_at at, const mr_bvh2_ref *refs, uint32_t count, int depth_left);
@@ -279,6 +280,10 @@ void *mr_bvh_alloc(size_t bytes);
 
 /* Appends zeroed bytes at the next multiple of 64. */
 int mr_bvh_section_take(mr_bvh_section *section, size_t bytes, size_t *offset, mr_error *err);
+
+/* Makes room for so many bytes behind the section's end and returns their place, a multiple of 64, until the section grows: what is built there
+ * for a while need not be cleared by the system once more when the section's own bytes come. NULL without memory. */
+void *mr_bvh_section_scratch(mr_bvh_section *section, size_t bytes);
 
 /* A node without children. */
 void mr_bvh_node_clear(mr_bvh_node *node);

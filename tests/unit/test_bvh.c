@@ -145,8 +145,9 @@ static void the_binary_tree_keeps_to_its_depth(void **state)
     for (int limit = 32; limit <= 96; limit += 32) {
         scene s = { 0 };
         scene_nest(&s);
-        mr_bvh_source source = { s.vertices, s.triangles, NULL };
+        mr_bvh_source source = { .vertices = s.vertices, .triangles = s.triangles };
         mr_bvh2 tree = { .room = mr_bvh2_room(N, MR_BVH_HIGH), .count = N, .bounds = box_empty(), .middles = box_empty() };
+        mr_bvh2_ref *spare = malloc(tree.room * sizeof *spare);
         tree.refs = malloc(tree.room * sizeof *tree.refs);
         tree.nodes = malloc(tree.room * sizeof *tree.nodes);
         for (uint32_t i = 0; i < N; i++) {
@@ -156,10 +157,11 @@ static void the_binary_tree_keeps_to_its_depth(void **state)
             tree.bounds = box_union(tree.bounds, b);
             tree.middles = box_union(tree.middles, (box){ box_middle(b), box_middle(b) });
         }
-        assert_int_equal(mr_bvh2_build(&tree, &source, NULL, limit), 0);
+        assert_int_equal(mr_bvh2_build(&tree, &source, spare, NULL, limit), 0);
         int depth = depth_below(&tree, tree.root);
         assert_true(depth <= limit);
         if (limit == 32) assert_true(depth > 20); /* or this test would not test much */
+        free(spare);
         free(tree.refs);
         free(tree.nodes);
         scene_free(&s);
@@ -204,6 +206,29 @@ static void threads_change_no_byte(void **state)
         }
         scene_free(&one);
     }
+}
+
+/* The same triangles as a soup and with indices give the same bytes. */
+static void a_soup_is_a_mesh(void **state)
+{
+    (void)state;
+    scene s = { 0 };
+    float bounds[6];
+    mr_error err = { "" };
+    build_with(&s, MR_BVH_HIGH, 2);
+    float *corners = malloc((size_t)s.triangle_count * 9 * sizeof *corners);
+    for (uint32_t i = 0; i < s.triangle_count * 3; i++) memcpy(corners + (size_t)i * 3, s.vertices[s.triangles[i / 3].v[i % 3]].p, 12);
+    mr_bvh *soup = mr_bvh_new(MR_BVH_HIGH, 2);
+    assert_int_equal(mr_bvh_finish_soup(soup, corners, s.triangle_count, bounds, &err), MR_OK);
+    size_t size;
+    const void *bytes = mr_bvh_bytes(soup, &size);
+    assert_int_equal(size, s.size);
+    assert_memory_equal(bytes, s.bytes, size);
+    assert_memory_equal(bounds, s.bounds, sizeof bounds);
+    assert_int_equal(mr_bvh_finish_soup(soup, corners, s.triangle_count, bounds, &err), MR_FAILED);
+    mr_bvh_free(soup);
+    free(corners);
+    scene_free(&s);
 }
 
 static void instances_stand_in_the_top_level_tree(void **state)
@@ -493,6 +518,7 @@ int main(void)
         cmocka_unit_test(the_binary_tree_keeps_to_its_depth),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(threads_change_no_byte),
+        cmocka_unit_test(a_soup_is_a_mesh),
         cmocka_unit_test(instances_stand_in_the_top_level_tree),
         cmocka_unit_test(a_mesh_without_surface_is_no_instance),
         cmocka_unit_test(a_damaged_section_is_refused_or_harmless),
