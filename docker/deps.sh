@@ -1,7 +1,7 @@
 #!/bin/sh
 # The Debian packages that mobyray needs: the one list for the Makefile, CI and the container image.
 #
-#   docker/deps.sh SET...          installs what is missing of the sets (build, test, lint, docker, bench); as another user than
+#   docker/deps.sh SET...          installs what is missing of the sets (build, test, lint, docker, bench, arm64); as another user than
 #                                  root it prints the command to run instead and fails
 #   docker/deps.sh runtime BINARY  prints the packages that BINARY's shared libraries come from
 set -eu
@@ -11,6 +11,7 @@ test="libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap"
 lint="clang-tidy cppcheck shellcheck"
 docker="docker.io docker-compose"
 bench="libembree-dev"
+arm64="gcc-aarch64-linux-gnu qemu-user"
 
 if [ "${1-}" = runtime ]; then
     ldd "$2" | awk '/=>/ {print $1}' | while read -r soname; do dpkg -S "*/$soname" | head -n 1; done | cut -d: -f1 | sort -u
@@ -25,7 +26,8 @@ for set in "$@"; do
         lint) packages=$lint ;;
         docker) packages=$docker ;;
         bench) packages=$bench ;;
-        *) echo "deps.sh: unknown set '$set', expected build, test, lint, docker or bench" >&2; exit 2 ;;
+        arm64) packages=$arm64 ;;
+        *) echo "deps.sh: unknown set '$set', expected build, test, lint, docker, bench or arm64" >&2; exit 2 ;;
     esac
     for package in $packages; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
