@@ -32,6 +32,8 @@ CFLAGS ?= -O3 -g
 sanitize_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 sanitize_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 sanitize_pic := -fPIC
+sanitize_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_SECONDS ?= 60
 SANITIZE := $(sanitize_$(CONFIG))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion $(if $(filter 1,$(WERROR)),-Werror)
@@ -62,7 +64,7 @@ KERNELS := $(if $(filter x86_64,$(MACHINE)),scalar sse avx2 avx512,$(if $(filter
 avx2_FLAGS := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt -mlzcnt
 avx512_FLAGS := $(avx2_FLAGS) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=256
 # clang makes the faster kernels (15 to 19 % on x86-64); a sanitized build stays with one compiler.
-KERNEL_CC ?= $(call once,KERNEL_CC,$(if $(filter asan tsan,$(CONFIG)),$(CC),$(if $(shell command -v clang),clang $(CROSS_CLANG),$(CC))))
+KERNEL_CC ?= $(call once,KERNEL_CC,$(if $(filter asan tsan fuzz,$(CONFIG)),$(CC),$(if $(shell command -v clang),clang $(CROSS_CLANG),$(CC))))
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 EACH_OBJ := $(foreach src,$(EACH_SRC),$(KERNELS:%=$(B)/$(src:.c=).%.o))
@@ -91,7 +93,7 @@ endif
 comma := ,
 say = @printf '  %-5s %s\n' $(1) $(2)
 
-.PHONY: all deps deps-test deps-lint render test tests unit chaos bench bench-workers bench-rays bench-growth bench-split benches asan tsan lint headers layers docker install clean help rays-plugin arm64 FORCE
+.PHONY: all deps deps-test deps-lint render test tests unit chaos bench bench-workers bench-rays bench-growth bench-split benches fuzz fuzzers asan tsan lint headers layers docker install clean help rays-plugin arm64 FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -102,6 +104,9 @@ deps: ## install what the build needs (apt, as root), or say what is missing
 
 deps-test: ## install what the build and the tests need
 	@docker/deps.sh build test
+
+deps-fuzz:
+	@docker/deps.sh build fuzz
 
 deps-lint:
 	@docker/deps.sh build test lint bench
@@ -154,9 +159,15 @@ tsan: deps-test ## all tests under ThreadSanitizer
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp:$$TSAN_OPTIONS" \
 	$(MAKE) CONFIG=tsan PYTEST_FLAGS="-k 'not docker' $(PYTEST_FLAGS)" test
 
+fuzz: deps-fuzz ## fuzz every decoder, FUZZ_SECONDS in all (60); FUZZ="ply image" only those
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=fuzz CC=clang fuzzers
+	tests/fuzz/run.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS) $(FUZZ)
+
+fuzzers: $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
 lint: deps-lint headers layers ## clang-tidy, cppcheck, shellcheck, headers and layers
 	@$(MAKE) --no-print-directory lint-c
-	shellcheck .ci/run docker/*.sh && echo "lint: nothing found"
+	shellcheck .ci/run docker/*.sh tests/fuzz/*.sh && echo "lint: nothing found"
 
 # Two at a time: clang-tidy takes seconds a file. tests/lint.h tells it what mr_fail returns.
 lint-c:
@@ -231,6 +242,7 @@ $(B)/tracer/kernel.$(1).o $(B)/tracer/integrator.$(1).o: $(B)/tracer/%.$(1).o: t
 endef
 $(foreach kernel,$(KERNELS),$(eval $(call each,$(kernel))))
 
+tracer/scene/texture_FLAGS = -fwrapv# stb_image's signed arithmetic
 cli/version_FLAGS = -DMR_VERSION='"$(VERSION)"' -DMR_COMMIT='"$(shell cat build/commit)"' \
   -DMR_KERNEL_COMPILER='"$(shell $(KERNEL_CC) --version | head -n 1)"'
 $(B)/cli/version.o: build/commit
@@ -245,6 +257,12 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libcli.a $(ARCHIVES)
 $(BENCHES): $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(B)/libcli.a $(ARCHIVES)
 	$(call say,link,$@)
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(if $(EMBREE),-lembree3)
+
+# assimp's call is wrapped so that its own faults can be told from ours.
+$(B)/tests/fuzz/fuzz_import: LINK_EXTRA := -Wl,--wrap=aiImportFileExWithProperties
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/fuzz.o $(B)/libcli.a $(ARCHIVES)
+	$(call say,link,$@)
+	$(CC) $(CFLAGS) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LINK_EXTRA)
 
 build/mobyray-rays.so: build/pic/bench/rays_plugin.o build/pic/libtracer.a
 	$(CC) -shared $(CFLAGS) -Wl,-Bsymbolic -Wl,-z,defs -o $@ $^ $(ALL_LIBS)

@@ -1,13 +1,14 @@
 #!/bin/sh
 # The Debian packages that mobyray needs: the one list for the Makefile, CI and the container image.
 #
-#   docker/deps.sh SET...          installs what is missing of the sets (build, test, lint, docker, bench, arm64); as another user than
+#   docker/deps.sh SET...          installs what is missing of the sets (build, test, fuzz, lint, docker, bench, arm64); as another user than
 #                                  root it prints the command to run instead and fails
 #   docker/deps.sh runtime BINARY  prints the packages that BINARY's shared libraries come from
 set -eu
 
 build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev"
 test="libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap"
+fuzz="libclang-rt-dev"
 lint="clang-tidy cppcheck shellcheck"
 docker="docker.io docker-compose"
 bench="libembree-dev"
@@ -23,11 +24,12 @@ for set in "$@"; do
     case $set in
         build) packages=$build ;;
         test) packages=$test ;;
+        fuzz) packages=$fuzz ;;
         lint) packages=$lint ;;
         docker) packages=$docker ;;
         bench) packages=$bench ;;
         arm64) packages=$arm64 ;;
-        *) echo "deps.sh: unknown set '$set', expected build, test, lint, docker, bench or arm64" >&2; exit 2 ;;
+        *) echo "deps.sh: unknown set '$set', expected build, test, fuzz, lint, docker, bench or arm64" >&2; exit 2 ;;
     esac
     for package in $packages; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"

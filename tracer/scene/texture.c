@@ -1,4 +1,5 @@
-/* See texture.h. stb_image decodes; it sees only whole files in memory of the three formats we take, and its global settings are left alone. */
+/* See texture.h. stb_image decodes; it sees only whole files in memory of the three formats we take, and its global settings are left alone.
+ * Its arithmetic on signed integers overflows for damaged JPEGs: this file is compiled with -fwrapv, which defines what comes of it (Makefile). */
 #include "tracer/scene/texture.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "tracer/scene/limits.h"
+#include "tracer/scene/texture_check.h"
 #include "tracer/scene/vec.h"
 
 #define STB_IMAGE_STATIC
@@ -20,6 +22,10 @@
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_HDR
 #define STBI_MAX_DIMENSIONS 16384
+/* Zeroed: a JPEG that uses tables which it never defined would otherwise read what happened to be in memory, and far outside of it. */
+#define STBI_MALLOC(size) calloc(1, size)
+#define STBI_REALLOC(block, size) realloc(block, size)
+#define STBI_FREE(block) free(block)
 _Static_assert(STBI_MAX_DIMENSIONS == MR_SCENE_MAX_TEXTURE_SIDE, "stb takes no enum");
 #pragma GCC diagnostic ignored "-Wunused-function" /* stb declares functions of formats that we leave out; gcc looks at the end of the file */
 #include <stb/stb_image.h>
@@ -103,10 +109,12 @@ static int check_size(int width, int height, const char *name, mr_error *err)
 
 int mr_image_decode(mr_image *image, const void *bytes, size_t size_bytes, const char *name, int srgb, uint32_t wrap, mr_error *err)
 {
-    int width = 0, height = 0, channels = 0;
+    int width = 0, height = 0, channels = 0, status = mr_image_check_tables(bytes, size_bytes, name, err);
+    if (status) return status;
     if (size_bytes > INT_MAX || !stbi_info_from_memory(bytes, (int)size_bytes, &width, &height, &channels))
         return mr_fail(err, MR_BAD_INPUT, "%s: found something else, expected a PNG, JPEG or HDR image", name);
-    int status = check_size(width, height, name, err);
+    status = check_size(width, height, name, err);
+    if (!status) status = mr_image_check_size(bytes, size_bytes, width, height, name, err);
     if (status) return status;
     int is_float = stbi_is_hdr_from_memory(bytes, (int)size_bytes);
     void *texels = is_float ? (void *)stbi_loadf_from_memory(bytes, (int)size_bytes, &width, &height, &channels, 4)
