@@ -142,7 +142,7 @@ static int render_scene(coordinator *c, const char *scene, mr_error *err)
     const mr_picture picture = cli_resolve_picture(&asked, &c->pack);
     status = mr_picture_check(&picture, err);
     if (status == MR_OK) take_up(c, &picture);
-    if (status == MR_OK && !c->job) status = co_server_submit_to(c->server, &c->pack, &picture, asked.tile, c->picture, &c->job, err);
+    if (status == MR_OK && !c->job) status = co_server_submit_to(c->server, &c->pack, &picture, asked.tile, NULL, c->picture, &c->job, err);
     if (status != MR_OK) return status;
     progress_start(&c->bar, quiet, &picture);
     (void)snprintf(line, sizeof line, "rendering %ux%u, %u samples a pixel; %u workers are here", picture.width, picture.height,

@@ -1,160 +1,369 @@
-/* Who gets what: fresh units in order, after those that were given back; suspects alone; at the end of the queue, units that others hold. */
+/* Who gets what.
+ *
+ * While there is plenty, a worker gets whole units, jobs in turn: suspects alone, what was given back, tiles to be checked, then what was never
+ * given out (order.c). Near the end, pieces become smaller, a share of the time that is left (factoring: Hummel, Schonberg, Flynn 1992), so that all end together;
+ * and a slow worker gets nothing that the others would have done before it. At the end, a worker with a thread to spare takes what another has not
+ * begun, or a copy of bands that another is late with; copies are limited to a small share of the job, unless the other is beyond all
+ * patience. */
 #include "coordinator/ledger.h"
+
+typedef struct choice {
+    job *job;
+    uint32_t unit, record; /* record: of a check, else NONE */
+    uint16_t bands;
+} choice;
 
 /* ---- queues of units ---- */
 
-static uint32_t pop(job *j, uint32_t *stack)
+static void pop(job *j, uint32_t *stack)
 {
-    uint32_t ui = *stack;
-    *stack = j->units[ui].next;
-    j->units[ui].queued = 0;
-    return ui;
+    unit *u = &j->units[*stack];
+    *stack = u->next;
+    u->queued = 0;
 }
 
-/* Drops units from the top whose result came while they waited. Returns the top. */
-static uint32_t top(job *j, uint32_t *stack)
+/* Drops units from the top that have no open bands any more. Returns the top. */
+static uint32_t top(const co_scheduler *s, job *j, uint32_t *stack)
 {
-    while (*stack != NONE && j->units[*stack].state != OPEN) (void)pop(j, stack);
+    while (*stack != NONE && (j->units[*stack].aside || !co_ledger_open(s, j, *stack))) pop(j, stack);
     return *stack;
 }
 
-static int has_work(job *j)
-{
-    return !ended(j) && (top(j, &j->redo) != NONE || top(j, &j->suspects) != NONE || j->fresh < j->count);
-}
-
 /* A suspect is given to a worker with empty hands, which then gets nothing else; one worker at a time empties its hands for that. */
-static uint32_t pick_suspect(co_scheduler *s, job *j, worker *w)
+static uint32_t suspect_for(co_scheduler *s, job *j, worker *w)
 {
-    if (top(j, &j->suspects) == NONE) return NONE;
-    if (w->in_hand == 0) {
-        if (s->reserved == w->number) s->reserved = 0;
-        w->alone = 1;
-        return pop(j, &j->suspects);
-    }
+    uint32_t ui = top(s, j, &j->suspects);
+    if (ui == NONE || w->in_hand == 0) return ui;
     if (!s->reserved) s->reserved = w->number;
     return NONE;
 }
 
-/* A unit of the job for this worker, taken out of its queue, or NONE. */
-static uint32_t pick_of(co_scheduler *s, job *j, worker *w)
+/* ---- how much of it ---- */
+
+static double time_for(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t bands)
 {
-    uint32_t ui = pick_suspect(s, j, w);
-    if (ui != NONE || s->reserved == w->number) return ui;
-    ui = top(j, &j->redo);
-    if (ui != NONE && (j->units[ui].shun != w->number || s->worker_count == 1)) return pop(j, &j->redo);
-    while (j->fresh < j->count && j->units[j->fresh].state != OPEN) j->fresh++;
-    return j->fresh < j->count ? j->fresh++ : NONE;
+    return (double)co_order_rays(s, j, ui, co_ledger_paths(j, ui, bands)) * co_ledger_us_per_ray(s, w);
 }
 
-static uint32_t pick(co_scheduler *s, worker *w, job **from)
+/* The lowest run of neighbouring bands, and no more than `count` of them. */
+static uint16_t lowest(uint16_t bands, uint32_t count)
+{
+    uint32_t run = co_bands_run(bands), first = (uint32_t)__builtin_ctz(run);
+    return (uint16_t)(run & (((1u << count) - 1) << first));
+}
+
+/* Of a run of bands, so many as this worker does in a time, and one at least. */
+static uint16_t within(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t bands, double time_us)
+{
+    uint16_t run = co_bands_run(bands);
+    uint32_t count = (uint32_t)__builtin_popcount(run);
+    double whole_us = time_for(s, j, w, ui, run);
+    if (whole_us <= time_us) return run;
+    uint32_t fitting = (uint32_t)(count * time_us / whole_us) + 1;
+    return fitting < count ? lowest(run, fitting) : run;
+}
+
+/* What a unit of this job takes on average, on an average thread. */
+static double usual_time(const co_scheduler *s, const job *j)
+{
+    if (!s->rate || !s->sum_paths) return 0;
+    return (double)j->paths / j->count * ((double)s->sum_rays / (double)s->sum_paths) * s->thread_count * 1e6 / (double)s->rate;
+}
+
+/* The part of open bands that suits a worker: a run of them, but what lasts for long on a slow worker or near the end is given out in pieces. */
+static uint16_t portion(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t open)
+{
+    double most_us = co_ledger_time_left_us(s) / 2, usual_us = CO_PIECE_MOST * usual_time(s, j);
+    if (!s->rate) return co_bands_run(open);
+    if (most_us > usual_us) most_us = usual_us;
+    return within(s, j, w, ui, open, most_us > CO_PIECE_LEAST_US ? most_us : CO_PIECE_LEAST_US);
+}
+
+/* Results fail to come: whoever is there is welcome to whatever there is. */
+static int is_stuck(const co_scheduler *s, uint64_t now_us)
+{
+    return since(now_us, s->result_us) > 4 * (uint64_t)co_ledger_time_left_us(s) + CO_STUCK_US;
+}
+
+/* Whether the others would be done with all there is before this slow worker with this alone. */
+static int better_left(const co_scheduler *s, const choice *c, const worker *w, uint64_t now_us)
+{
+    const unit *u = &c->job->units[c->unit];
+    if (u->deaths || u->failures || !s->rate || !w->rate || s->worker_count < 2) return 0;
+    double mean = s->thread_count * 1e6 / (double)s->rate, mine = co_ledger_us_per_ray(s, w), left_us = co_ledger_time_left_us(s);
+    if (mine < CO_SLOW * mean || is_stuck(s, now_us)) return 0;
+    return time_for(s, c->job, w, c->unit, c->bands) > left_us + (double)w->rtt_us;
+}
+
+/* ---- choosing ---- */
+
+static int choose_given_back(co_scheduler *s, worker *w, choice *c)
+{
+    job *j = c->job;
+    uint32_t ui = suspect_for(s, j, w);
+    if (ui == NONE && s->reserved == w->number) return 0;
+    if (ui == NONE) {
+        ui = top(s, j, &j->redo);
+        if (ui == NONE || (j->units[ui].shun == w->number && s->worker_count > 1)) return 0;
+    }
+    uint16_t open = co_ledger_open(s, j, ui);
+    c->unit = ui;
+    c->bands = j->units[ui].deaths >= CO_DEATHS_ALONE ? co_bands_run(open) : portion(s, j, w, ui, open);
+    return 1;
+}
+
+static int choose_fresh(const co_scheduler *s, const worker *w, choice *c)
+{
+    c->unit = co_order_top(c->job);
+    uint16_t open = c->unit == NONE ? 0 : co_ledger_open(s, c->job, c->unit);
+    if (open) c->bands = portion(s, c->job, w, c->unit, open);
+    return open != 0;
+}
+
+/* What the job has for this worker; nothing is changed but reservations. */
+static int choose_of(co_scheduler *s, worker *w, job *j, choice *c, uint64_t now_us)
+{
+    *c = (choice){ .job = j, .record = NONE };
+    if (choose_given_back(s, w, c)) return !better_left(s, c, w, now_us);
+    if (s->reserved == w->number) return 0;
+    c->record = co_checks_pick(s, j, w);
+    if (c->record != NONE) return 1;
+    return choose_fresh(s, w, c) && !better_left(s, c, w, now_us);
+}
+
+static int choose(co_scheduler *s, worker *w, choice *c, uint64_t now_us)
 {
     if (s->reserved == w->number && w->in_hand == 0) s->reserved = 0; /* set again if there still is a suspect */
-    for (uint32_t i = 0; i < s->job_count; i++) {
-        job *j = s->jobs[i];
-        if (ended(j)) continue;
-        uint32_t ui = pick_of(s, j, w);
-        if (ui != NONE) {
-            *from = j;
-            return ui;
-        }
-        if (s->reserved == w->number) break;
+    for (job *j = s->turns; j; j = j->next) {
+        if (choose_of(s, w, j, c, now_us)) return 1;
+        if (s->reserved == w->number) return 0;
     }
-    return NONE;
+    return 0;
 }
 
 /* ---- giving out work ---- */
 
+/* Takes a unit out of where it waited; what is left of it waits to be given back first. */
+static void take(job *j, worker *w, uint32_t ui)
+{
+    unit *u = &j->units[ui];
+    if (!u->queued) {
+        co_order_pop(j);
+    } else if (ui == j->suspects) {
+        pop(j, &j->suspects);
+        w->alone = 1;
+    } else {
+        pop(j, &j->redo);
+    }
+}
+
+static void give(co_scheduler *s, uint32_t wi, const choice *c, uint64_t now_us)
+{
+    if (c->record != NONE) {
+        co_checks_lease(s, c->job, c->record, wi, now_us);
+        return;
+    }
+    take(c->job, &s->workers[wi], c->unit);
+    co_ledger_assign(s, wi, c->job, c->unit, c->bands, FIRST, NONE, now_us);
+    (void)co_ledger_reopen(s, c->job, c->unit, 0, now_us);
+}
+
 static int give_one(co_scheduler *s, uint32_t wi, uint64_t now_us)
 {
     worker *w = &s->workers[wi];
-    job *j = NULL;
-    uint32_t ui = w->in_hand < co_ledger_credit(w, now_us) ? pick(s, w, &j) : NONE;
-    if (ui != NONE) co_ledger_assign(s, wi, j, ui, now_us);
+    choice c;
+    int some = co_ledger_can_take(s, w, now_us) && choose(s, w, &c, now_us);
+    if (some) give(s, wi, &c, now_us);
     co_ledger_settle(s, wi, now_us);
-    return ui != NONE;
+    return some;
 }
 
-static int work_left(const co_scheduler *s)
+static int work_left(co_scheduler *s)
 {
-    for (uint32_t i = 0; i < s->job_count; i++)
-        if (has_work(s->jobs[i])) return 1;
+    for (const job *j = s->turns; j; j = j->next)
+        if (j->open_paths || j->checks.head != NONE) return 1;
     return 0;
 }
 
-/* One unit a worker and round, so that a short queue is spread over all. */
+/* One piece a worker and round, so that a short queue is spread over all. */
+static int feed_line(co_scheduler *s, int line, uint64_t now_us)
+{
+    int given = 0;
+    unsigned in_vain = 0;
+    for (uint32_t wi = s->line[line].head, next; wi != NONE && in_vain < CO_SCAN_MOST; wi = next) {
+        next = IN_LINE(wi).next;
+        if (give_one(s, wi, now_us)) given = 1;
+        else in_vain++;
+    }
+    return given;
+}
+
+/* Those with a thread to spare first. */
 static void feed(co_scheduler *s, uint64_t now_us)
 {
-    int given = 1;
-    while (given && !s->broken && work_left(s)) {
-        given = 0;
-        for (uint32_t wi = s->hungry.head, next; wi != NONE; wi = next) {
-            next = HUNGRY(wi).next;
-            given |= give_one(s, wi, now_us);
-        }
-    }
+    while (!s->broken && work_left(s))
+        if (!feed_line(s, IDLE, now_us) && !feed_line(s, HUNGRY, now_us)) return;
 }
 
-/* A lease that its worker has not begun, the newest first: better done by an idle worker. */
+/* ---- at the end: what others hold ---- */
+
+/* When a worker will have done all that it holds, by its speed. */
+static double busy_for(const co_scheduler *s, const worker *w)
+{
+    return (double)w->waiting_rays * co_ledger_us_per_ray(s, w) / w->threads;
+}
+
+/* A lease that its worker has not begun: better done by an idle worker. Of those looked at, the one that would have to wait for longest. */
 static uint32_t find_waiting(const co_scheduler *s, const job *j, uint32_t wi)
 {
-    uint32_t li = j->leases.tail;
+    uint32_t li = j->leases.tail, best = NONE;
+    double longest = -1;
     for (unsigned n = 0; li != NONE && n < CO_SCAN_MOST; n++, li = s->leases[li].in_job.prev) {
         const lease *l = &s->leases[li];
-        if (!l->begun && l->worker != wi && j->units[l->unit].lease[1] == NONE) return li;
+        if (l->begun || l->worker == wi || l->kind == CHECK) continue;
+        double waits = busy_for(s, &s->workers[l->worker]);
+        if (waits <= longest) continue;
+        longest = waits;
+        best = li;
     }
-    return NONE;
+    return best;
 }
 
-/* Whether a copy of a running unit is worth while: the thief would be done long before, or it is out for far longer than is usual. */
-static int worth_copying(const co_scheduler *s, const lease *l, const worker *thief, uint64_t now_us)
+/* How long a running lease will still take, as far as can be told. Who is late may be late for long. */
+static double still_takes(const co_scheduler *s, const lease *l, uint64_t now_us)
 {
-    uint64_t out_us = now_us - l->began_us, its = s->workers[l->worker].unit_us, ours = thief->unit_us;
-    uint64_t usual = its ? its : 3 * l->job->unit_us; /* it has finished nothing yet: it may be fetching the pack */
-    if (!usual || out_us < CO_BACKUP_LEAST_US) return 0;
-    uint64_t remaining = usual > out_us ? usual - out_us : 0;
-    return (ours && remaining > 2 * ours) || out_us * 100 > usual * CO_BACKUP_PERCENT;
+    const worker *w = &s->workers[l->worker];
+    double usual = (double)l->rays * co_ledger_us_per_ray(s, w), out = (double)since(now_us, l->began_us);
+    if (!w->sum_rays) usual *= CO_NEWCOMER; /* it may be fetching the scene */
+    if (usual <= 0) return out > (double)s->lease_us ? out : 0;
+    return usual > out ? usual - out : out / 2;
 }
 
-static uint32_t find_late(const co_scheduler *s, const job *j, uint32_t wi, uint64_t now_us)
+static int beyond_patience(const co_scheduler *s, const lease *l, uint64_t now_us)
 {
-    uint32_t li = j->leases.head;
+    const worker *w = &s->workers[l->worker];
+    double usual = (double)l->rays * co_ledger_us_per_ray(s, w) * (w->sum_rays ? 1 : CO_NEWCOMER);
+    return (double)since(now_us, l->began_us) > CO_LATE * usual + CO_PATIENCE_US;
+}
+
+/* Bands of a lease that nobody else holds and that are not in. */
+static uint16_t lonely_bands(const co_scheduler *s, const lease *l)
+{
+    const unit *u = &l->job->units[l->unit];
+    uint16_t bands = (uint16_t)(l->bands & ~u->done);
+    for (uint32_t li = u->leases; li != NONE; li = s->leases[li].in_unit)
+        if (&s->leases[li] != l && s->leases[li].kind != CHECK) bands = (uint16_t)(bands & ~s->leases[li].bands);
+    return bands;
+}
+
+/* How long the workers would need for bands of a unit together: a band is done by one of them. */
+static double time_for_all(const co_scheduler *s, const job *j, uint32_t ui, uint16_t bands)
+{
+    uint32_t count = (uint32_t)__builtin_popcount(bands), together = count < s->thread_count ? count : s->thread_count;
+    double mean = s->rate ? s->thread_count * 1e6 / (double)s->rate : 0;
+    return (double)co_order_rays(s, j, ui, co_ledger_paths(j, ui, bands)) * mean / together;
+}
+
+/* The part of a running lease that is worth doing again by this idle worker: a piece only, as others will be idle soon, and nothing that they would
+ * have done sooner. 0: none. */
+static uint16_t worth_copying(const co_scheduler *s, const lease *l, const worker *thief, double takes_us, uint64_t now_us)
+{
+    const job *j = l->job;
+    uint16_t lonely = lonely_bands(s, l);
+    if (!lonely || j->units[l->unit].deaths >= CO_DEATHS_ALONE) return 0;
+    uint32_t count = (uint32_t)__builtin_popcount(lonely), share = (count + s->idle_threads - 1) / s->idle_threads;
+    double most_us = usual_time(s, j) / 2 < takes_us / 8 ? usual_time(s, j) / 2 : takes_us / 8;
+    uint16_t part = within(s, j, thief, l->unit, lowest(lonely, share), most_us);
+    double ours = time_for(s, j, thief, l->unit, part) + (double)thief->rtt_us + CO_COPY_COST_US;
+    if (takes_us < 2 * ours || (!is_stuck(s, now_us) && ours > 2 * time_for_all(s, j, l->unit, lonely) + CO_COPY_COST_US + (double)thief->rtt_us)) return 0;
+    uint64_t copied = j->copied_paths + co_ledger_paths(j, l->unit, part);
+    return copied * 100 <= j->paths * CO_COPIES_PERCENT || beyond_patience(s, l, now_us) ? part : 0;
+}
+
+/* The lease that would take longest; its part for this worker in *part. */
+static uint32_t find_late(const co_scheduler *s, const job *j, uint32_t wi, uint16_t *part, uint64_t now_us)
+{
+    uint32_t li = j->leases.head, best = NONE;
+    double longest = 0;
     for (unsigned n = 0; li != NONE && n < CO_SCAN_MOST; n++, li = s->leases[li].in_job.next) {
         const lease *l = &s->leases[li];
-        const unit *u = &j->units[l->unit];
-        if (!l->begun || l->worker == wi || u->lease[1] != NONE || u->deaths >= CO_DEATHS_ALONE) continue;
-        if (worth_copying(s, l, &s->workers[wi], now_us)) return li;
+        double takes_us = still_takes(s, l, now_us);
+        if (!l->begun || l->worker == wi || l->kind == CHECK || takes_us <= longest) continue;
+        uint16_t worth = worth_copying(s, l, &s->workers[wi], takes_us, now_us);
+        if (!worth) continue;
+        longest = takes_us;
+        best = li;
+        *part = worth;
     }
-    return NONE;
+    return best;
+}
+
+/* Opens what another has not begun; this worker gets its portion, and who is idle beside it the rest. */
+static int steal(co_scheduler *s, uint32_t wi, job *j, uint64_t now_us)
+{
+    worker *w = &s->workers[wi];
+    uint32_t li = find_waiting(s, j, wi);
+    if (li == NONE) return 0;
+    const lease *l = &s->leases[li];
+    const worker *from = &s->workers[l->worker];
+    uint32_t ui = l->unit;
+    if (time_for(s, j, w, ui, lowest(l->bands, 1)) > busy_for(s, from)) return 0;
+    co_ledger_revoke(s, li, 0, now_us);
+    uint16_t open = co_ledger_open(s, j, ui);
+    if (!open) return 0;
+    co_ledger_assign(s, wi, j, ui, portion(s, j, w, ui, open), FIRST, NONE, now_us);
+    (void)co_ledger_reopen(s, j, ui, 0, now_us);
+    co_ledger_settle(s, wi, now_us);
+    return 1;
+}
+
+static int copy(co_scheduler *s, uint32_t wi, job *j, uint64_t now_us)
+{
+    uint16_t part = 0;
+    uint32_t li = find_late(s, j, wi, &part, now_us);
+    if (li == NONE) return 0;
+    co_ledger_assign(s, wi, j, s->leases[li].unit, part, COPY, NONE, now_us);
+    co_ledger_settle(s, wi, now_us);
+    return 1;
 }
 
 /* Gives an idle worker something that another holds. */
 static int relieve_one(co_scheduler *s, uint32_t wi, uint64_t now_us)
 {
-    for (uint32_t i = 0; i < s->job_count; i++) {
-        job *j = s->jobs[i];
-        if (j->leases.head == NONE) continue;
-        uint32_t waiting = find_waiting(s, j, wi), late = waiting == NONE ? find_late(s, j, wi, now_us) : NONE;
-        if (waiting == NONE && late == NONE) continue;
-        uint32_t ui = s->leases[waiting != NONE ? waiting : late].unit;
-        if (waiting != NONE) co_ledger_revoke(s, waiting, 0, now_us);
-        co_ledger_assign(s, wi, j, ui, now_us);
-        co_ledger_settle(s, wi, now_us);
-        return 1;
-    }
+    for (job *j = s->turns; j; j = j->next)
+        if (j->leases.head != NONE && (steal(s, wi, j, now_us) || copy(s, wi, j, now_us))) return 1;
     return 0;
 }
 
-static int idle(const worker *w) { return w->in_hand < w->threads; }
+/* Whom nothing suits goes to the end of the line: a slow one must not stand before a quick one. */
+static void to_the_end(co_scheduler *s, uint32_t wi)
+{
+    LIST_REMOVE(&s->line[IDLE], wi, IN_LINE);
+    LIST_APPEND(&s->line[IDLE], wi, IN_LINE);
+}
 
 static void relieve(co_scheduler *s, uint64_t now_us)
 {
-    uint32_t wi = s->hungry.head;
-    for (unsigned n = 0; wi != NONE && n < CO_SCAN_MOST && !s->broken; n++) {
-        uint32_t next = HUNGRY(wi).next;
-        worker *w = &s->workers[wi];
-        if (idle(w) && !w->alone && s->reserved != w->number && !relieve_one(s, wi, now_us)) return;
-        wi = next;
+    unsigned in_vain = 0;
+    for (unsigned n = 0; n < CO_SCAN_MOST && in_vain < CO_IN_VAIN_MOST && s->lease_count && !s->broken; n++) {
+        uint32_t wi = s->line[IDLE].head;
+        if (wi == NONE) return;
+        int can = !s->workers[wi].alone && s->reserved != s->workers[wi].number;
+        if (can && work_left(s) && give_one(s, wi, now_us)) continue; /* the rest of what was taken from another */
+        if (can && relieve_one(s, wi, now_us)) continue;
+        in_vain++;
+        to_the_end(s, wi);
+    }
+}
+
+/* A job whose units are all in waits for its checks alone. */
+static void close_checks(co_scheduler *s, uint64_t now_us)
+{
+    for (job *j = s->turns, *next; j; j = next) {
+        next = j->next;
+        if (j->checks.head == NONE || j->done + j->aside < j->count) continue;
+        co_checks_close(s, j, now_us);
+        co_ledger_end_if_over(s, j, now_us);
     }
 }
 
@@ -162,5 +371,6 @@ void co_dispatch(co_scheduler *s, uint64_t now_us)
 {
     if (s->held) return;
     feed(s, now_us);
-    relieve(s, now_us);
+    if (s->lease_count && s->line[IDLE].head != NONE) relieve(s, now_us);
+    close_checks(s, now_us);
 }

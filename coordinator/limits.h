@@ -7,7 +7,7 @@ enum {
     CO_UNIT_PATHS = 49152,     /* 10 to 50 ms of one thread's work: far more than a message costs, and little to lose */
     CO_UNIT_PATHS_LEAST = 4096,/* below this a wavefront is too short to be traced well */
     CO_UNITS_LEAST = 64,       /* of a picture, while that leaves CO_UNIT_PATHS_LEAST: 2 to 8 workers end together */
-    CO_UNITS_MOST = 1 << 21,   /* about 130 MB of our memory */
+    CO_UNITS_MOST = 1 << 21,   /* about 90 MB of our memory */
     CO_FIRST_PASS = 16,        /* its share of the samples is one in so many: dear enough to tell costs apart, cheap to be wrong about */
     CO_TILE_LEAST = 32,        /* pixels a side, when chosen: smaller ones repeat too much of the message around them */
     CO_TILE_MOST = 256         /* pixels a side, when chosen: larger ones make results of megabytes */
@@ -17,18 +17,30 @@ enum {
 enum {
     CO_LEASE_MS = 900,         /* a worker silent for so long is lost, its tiles go to others: within a second, the tick included */
     CO_HEARTBEATS_A_LEASE = 5, /* so that one late heartbeat is no loss */
-    CO_DEATHS_MOST = 5,        /* a unit that was in the hands of so many workers when they died is put aside */
+    CO_DEATHS_MOST = 3,        /* a unit that was in the hands of so many workers when they died is put aside, */
+    CO_DEATHS_DOUBT = 16,      /* one more for each so many other deaths that its job has seen */
     CO_DEATHS_ALONE = 2,       /* from here on it is given out alone, to find the culprit */
     CO_FAILURES_MOST = 3,      /* a unit that failed so often is put aside */
     CO_WORKER_FAILURES_MOST = 3, /* a worker that failed so often in a row rests */
     CO_REST_MS = 10000,
     CO_CREDIT_SLACK_US = 20000,/* work in hand beyond the round trip, so that a worker survives our being busy for a moment */
     CO_CREDIT_MOST = 256,      /* units in one worker's hands, beyond its threads */
+    CO_PRIORITY = 5,           /* of a job of which nothing is said: 0 .. WIRE_MAX_PRIORITY, greater is sooner */
     CO_RTT_MOST_US = 1000000,  /* a worker's word for its round trip is believed up to here */
     CO_WORKERS_MOST = 65536,
     CO_JOBS_MOST = 1024,       /* queued, running and not yet forgotten */
-    CO_BACKUP_PERCENT = 150,   /* a second copy is made of a unit that is out for so much of its usual time */
-    CO_BACKUP_LEAST_US = 5000,
+    CO_END = 4,                /* times what a worker holds: when all that is left takes less, nothing waits in its hands */
+    CO_PIECE_MOST = 4,         /* usual times of a unit: what would last longer, on a slow worker or for its cost, is given out in pieces */
+    CO_PIECE_LEAST_US = 2000,  /* pieces do not become shorter than this near the end: a message costs some tens of microseconds */
+    CO_SLOW = 2,               /* a worker so many times slower than the mean gets nothing that the others would have done before it */
+    CO_PATIENCE_US = 20000,    /* beyond what was expected: for hiccups of machines and networks */
+    CO_STUCK_US = 200000,      /* without any result, beyond what was expected: then slow workers are better than none */
+    CO_LATE = 3,               /* a unit out for so many times its usual time is done again whatever that costs */
+    CO_NEWCOMER = 4,           /* the usual time of a worker's first unit: it has the scene to fetch */
+    CO_COPIES_PERCENT = 3,     /* of a job's paths may be given out as copies of what is not beyond patience */
+    CO_COPY_COST_US = 1000,    /* messages, and the wake-ups that they cause */
+    CO_BACKUP_LEAST_US = 5000, /* how often it is asked whether something has become late, while a thread is idle */
+    CO_IN_VAIN_MOST = 8,       /* idle workers looked at in one event that nothing suits */
     CO_SCAN_MOST = 64          /* leases looked at for a unit to take over, at each end */
 };
 

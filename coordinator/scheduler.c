@@ -11,8 +11,26 @@ static void free_job(job *j)
     if (!j) return;
     co_plan_free(&j->plan);
     co_map_free(&j->seen);
+    co_checks_free(j);
+    free(j->tiles);
     free(j->units);
     free(j);
+}
+
+static job *empty_job(const co_plan *plan, uint32_t count)
+{
+    job *j = calloc(1, sizeof *j);
+    unit *units = malloc(count * sizeof *units);
+    if (!j || !units) {
+        free(j);
+        free(units);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) units[i] = (unit){ .leases = NONE, .next = NONE };
+    *j = (job){ .plan = *plan, .units = units, .count = count, .redo = NONE, .suspects = NONE, .leases = EMPTY_LIST, .checks = EMPTY_LIST,
+                .sums.tiles = count };
+    j->paths = j->open_paths = (uint64_t)plan->picture.width * plan->picture.height * plan->picture.spp;
+    return j;
 }
 
 static int new_job(job **out, const mr_picture *picture, uint32_t tile, mr_error *err)
@@ -21,21 +39,26 @@ static int new_job(job **out, const mr_picture *picture, uint32_t tile, mr_error
     int status = co_plan_make(&plan, picture, tile, err);
     if (status) return status;
     uint32_t count = co_plan_units(&plan);
-    job *j = calloc(1, sizeof *j);
-    unit *units = malloc(count * sizeof *units);
-    if (!j || !units) {
-        co_plan_free(&plan);
-        free(j);
-        free(units);
+    job *j = empty_job(&plan, count);
+    if (!j) co_plan_free(&plan);
+    if (!j || co_order_open(j)) {
+        free_job(j);
         return mr_fail(err, MR_FAILED, "no memory for a job of %u pieces", count);
     }
-    for (uint32_t i = 0; i < count; i++) units[i] = (unit){ .lease = { NONE, NONE }, .next = NONE };
-    *j = (job){ .plan = plan, .units = units, .count = count, .redo = NONE, .suspects = NONE, .leases = EMPTY_LIST, .sums.tiles = count };
     *out = j;
     return MR_OK;
 }
 
-int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *picture, uint32_t tile, uint64_t *id, mr_error *err)
+/* What the least served of the same urgency has had: a newcomer takes no more than its turn. */
+static uint64_t fair_start(const co_scheduler *s, uint32_t priority)
+{
+    for (const job *j = s->turns; j; j = j->next)
+        if (j->sums.priority == priority) return j->served;
+    return 0;
+}
+
+int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *picture, uint32_t tile, const co_job_options *options, uint64_t *id,
+                        mr_error *err)
 {
     if (s->job_count >= CO_JOBS_MOST) return mr_fail(err, MR_FAILED, "%u jobs already: no room for another", s->job_count);
     job **jobs = realloc(s->jobs, (s->job_count + 1) * sizeof(job *)), *j = NULL;
@@ -45,8 +68,13 @@ int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *pict
     if (status) return status;
     j->id = j->sums.id = *id = ++s->last_job;
     j->sums.state = CO_JOB_QUEUED;
+    j->sums.priority = options ? options->priority : CO_PRIORITY;
+    j->verify = options ? options->verify_percent : 0;
+    j->served = fair_start(s, j->sums.priority);
     j->submitted_us = now_us;
     s->jobs[s->job_count++] = j;
+    s->open_paths += j->open_paths;
+    co_ledger_queue_job(s, j);
     co_dispatch(s, now_us);
     return MR_OK;
 }
@@ -94,7 +122,7 @@ int64_t co_scheduler_missing(const co_scheduler *s, uint64_t id, uint32_t from)
 {
     const job *j = co_ledger_job(s, id);
     for (uint32_t i = from; j && i < j->count; i++)
-        if (j->units[i].state != DONE) return i;
+        if (!co_ledger_is_done(j, i)) return i;
     return -1;
 }
 
@@ -109,30 +137,48 @@ int co_scheduler_tile(const co_scheduler *s, uint64_t id, uint32_t ui, mr_tile *
 uint16_t co_scheduler_wants(const co_scheduler *s, uint64_t id, uint32_t ui)
 {
     const job *j = co_ledger_job(s, id);
-    if (!j || ended(j) || ui >= j->count || j->units[ui].state == DONE) return 0;
-    return co_bands_all(co_plan_unit(&j->plan, ui).height);
+    if (!j || ended(j) || ui >= j->count) return 0;
+    return (uint16_t)(co_ledger_bands(j, ui) & ~j->units[ui].done);
+}
+
+int co_scheduler_checks(const co_scheduler *s, uint64_t id, uint64_t lease_id)
+{
+    uint32_t li = co_ledger_lease(s, lease_id);
+    return li != NONE && s->leases[li].kind == CHECK && s->leases[li].job->id == id;
+}
+
+int co_scheduler_verifies(const co_scheduler *s, uint64_t id)
+{
+    const job *j = co_ledger_job(s, id);
+    return j && j->verify > 0;
 }
 
 /* ---- workers ---- */
 
-/* Frees the worker; its leases go back. Dead: what it had begun may be what killed it. */
-static void remove_worker(co_scheduler *s, uint32_t wi, int why, uint64_t now_us)
+/* The leases of a worker go back. Dead: what it had begun may be what killed it. */
+static uint32_t take_back(co_scheduler *s, worker *w, int dead, uint64_t now_us)
+{
+    uint32_t back = 0;
+    w->alone_begun = w->begun == 1 && (!w->revoked_us || since(now_us, w->revoked_us) > s->lease_us);
+    for (uint32_t li = w->leases.head; dead && li != NONE; li = s->leases[li].in_worker.next)
+        if (s->leases[li].begun) {
+            s->leases[li].job->losses++;
+            break;
+        }
+    while (w->leases.tail != NONE) { /* newest first, so that the oldest is on top of the queue again */
+        w->first_waiting = NONE;     /* nothing begins any more */
+        back += (uint32_t)co_ledger_give_back(s, w->leases.tail, dead, now_us);
+    }
+    return back;
+}
+
+void co_scheduler_remove(co_scheduler *s, uint32_t wi, int why, uint64_t now_us)
 {
     worker *w = &s->workers[wi];
-    int dead = why == CO_LEAVE_DISCONNECTED || why == CO_LEAVE_SILENT;
-    uint32_t back = 0;
     w->draining = 1; /* no credit: what is released below cannot make it hungry */
-    while (w->leases.tail != NONE) { /* newest first, so that the oldest is on top of the queue again */
-        lease *l = &s->leases[w->leases.tail];
-        job *j = l->job;
-        uint32_t ui = l->unit;
-        if (dead && l->begun && j->units[ui].deaths < UINT8_MAX) j->units[ui].deaths++;
-        w->first_waiting = NONE; /* nothing begins any more */
-        co_ledger_release(s, w->leases.tail, now_us);
-        back += (uint32_t)co_ledger_reopen(s, j, ui);
-        co_ledger_end_if_over(s, j, now_us);
-    }
+    uint32_t back = take_back(s, w, why == CO_LEAVE_DISCONNECTED || why == CO_LEAVE_SILENT, now_us);
     co_ledger_settle(s, wi, now_us);
+    co_ledger_set_rate(s, wi, now_us);
     co_ledger_act(s, (co_action){ .kind = CO_ACT_LEFT, .peer = w->peer, .worker = w->number, .why = why, .count = back });
     if (s->reserved == w->number) s->reserved = 0;
     LIST_REMOVE(&s->heard, wi, HEARD);
@@ -160,6 +206,7 @@ static uint32_t add_worker(co_scheduler *s, uint64_t now_us, uint32_t peer, uint
     LIST_APPEND(&s->heard, wi, HEARD);
     s->worker_count++;
     s->thread_count += threads;
+    co_ledger_set_rate(s, wi, now_us);
     return wi;
 }
 
@@ -173,16 +220,17 @@ static void touch(co_scheduler *s, uint32_t wi, uint64_t now_us)
 int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads)
 {
     uint32_t known = co_ledger_worker(s, peer);
+    if (co_map_get(&s->banned, fold(incarnation)) >= 0) return CO_HELLO_BANNED;
     if (known != NONE && s->workers[known].incarnation == incarnation) { /* said twice, before our welcome had come */
         touch(s, known, now_us);
         welcome(s, known);
         return 0;
     }
-    if (known != NONE) remove_worker(s, known, CO_LEAVE_REPLACED, now_us);
+    if (known != NONE) co_scheduler_remove(s, known, CO_LEAVE_REPLACED, now_us);
     int64_t former = co_map_get(&s->by_incarnation, fold(incarnation));
-    if (former >= 0 && s->workers[former].incarnation == incarnation) remove_worker(s, (uint32_t)former, CO_LEAVE_REPLACED, now_us);
+    if (former >= 0 && s->workers[former].incarnation == incarnation) co_scheduler_remove(s, (uint32_t)former, CO_LEAVE_REPLACED, now_us);
     uint32_t wi = threads ? add_worker(s, now_us, peer, incarnation, threads) : NONE;
-    if (wi == NONE) return -1;
+    if (wi == NONE) return CO_HELLO_NO_ROOM;
     welcome(s, wi);
     co_ledger_settle(s, wi, now_us);
     co_dispatch(s, now_us);
@@ -203,11 +251,9 @@ static void reclaim(co_scheduler *s, uint32_t wi, uint64_t now_us)
 {
     worker *w = &s->workers[wi];
     while (w->leases.tail != NONE) {
-        job *j = s->leases[w->leases.tail].job;
-        uint32_t ui = s->leases[w->leases.tail].unit;
-        co_ledger_revoke(s, w->leases.tail, 1, now_us);
-        (void)co_ledger_reopen(s, j, ui);
-        co_ledger_end_if_over(s, j, now_us);
+        const lease *l = &s->leases[w->leases.tail];
+        co_ledger_act(s, (co_action){ .kind = CO_ACT_REVOKE, .peer = w->peer, .worker = w->number, .job = l->job->id, .lease = l->id, .running = 1 });
+        (void)co_ledger_give_back(s, w->leases.tail, 0, now_us);
     }
     co_dispatch(s, now_us);
 }
@@ -219,63 +265,76 @@ void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_
     worker *w = &s->workers[wi];
     if (rtt_us) w->rtt_us = rtt_us < CO_RTT_MOST_US ? rtt_us : CO_RTT_MOST_US;
     if (held || !w->in_hand) w->busy_us = now_us;
-    if (now_us > w->busy_us && now_us - w->busy_us > s->lease_us) reclaim(s, wi, now_us);
+    if (since(now_us, w->busy_us) > s->lease_us) reclaim(s, wi, now_us);
 }
 
-/* Moving average over about four units, at least 1. */
-static uint64_t average(uint64_t old, uint64_t micros)
+/* The bands of a result that are new: into the books, and what it was worth. */
+static void commit(co_scheduler *s, job *j, const co_result *r, uint16_t bands, uint64_t now_us)
 {
-    if (micros > UINT32_MAX) micros = UINT32_MAX;
-    uint64_t mixed = old ? (3 * old + micros) / 4 : micros;
-    return mixed ? mixed : 1;
-}
-
-static void learn_speed(worker *w, job *j, uint64_t micros)
-{
-    w->unit_us = average(w->unit_us, micros);
-    j->unit_us = average(j->unit_us, micros);
-    w->failures = 0;
-}
-
-static void commit(co_scheduler *s, job *j, uint32_t ui, const co_result *r, uint64_t now_us)
-{
-    unit *u = &j->units[ui];
-    mr_tile tile = co_plan_unit(&j->plan, ui);
-    if (u->state == ASIDE) j->aside--;
-    while (u->lease[0] != NONE) co_ledger_revoke(s, u->lease[0], 1, now_us);
-    u->state = DONE;
-    j->done++;
-    j->sums.samples_done += (uint64_t)tile.width * tile.height * tile.sample_count;
-    j->sums.rays += r->rays;
+    uint64_t all = co_ledger_paths(j, r->unit, r->bands), new = co_ledger_paths(j, r->unit, bands);
+    co_ledger_commit(s, j, r->unit, bands, now_us);
+    j->sums.rays += (uint64_t)((double)r->rays * (double)new / (double)all);
     j->sums.result_bytes += r->bytes;
-    co_ledger_end_if_over(s, j, now_us);
 }
 
 uint16_t co_scheduler_restore(co_scheduler *s, uint64_t now_us, uint64_t id, uint32_t ui, uint16_t bands)
 {
-    const co_result r = { .bands = bands };
-    uint16_t wanted = co_scheduler_wants(s, id, ui);
-    if (wanted & ~bands) return 0;
-    commit(s, co_ledger_job(s, id), ui, &r, now_us);
+    const co_result r = { .unit = ui, .bands = bands };
+    uint16_t wanted = co_scheduler_wants(s, id, ui) & bands;
+    if (!wanted) return 0;
+    job *j = co_ledger_job(s, id);
+    commit(s, j, &r, wanted, now_us);
+    co_ledger_end_if_over(s, j, now_us);
     return wanted;
+}
+
+static void learn(co_scheduler *s, uint32_t wi, job *j, const co_result *r, uint64_t now_us)
+{
+    uint64_t paths = co_ledger_paths(j, r->unit, r->bands);
+    co_ledger_learn(s, wi, paths, r->rays, r->micros);
+    co_ledger_set_rate(s, wi, now_us);
+    co_order_learn(j, r->unit, paths, r->rays);
+    s->workers[wi].failures = 0;
+}
+
+/* The lease that this result answers, or NONE. */
+static uint32_t answered(const co_scheduler *s, uint32_t wi, const co_result *r)
+{
+    uint32_t li = co_ledger_lease(s, r->lease);
+    if (li == NONE || s->leases[li].worker != wi) return NONE;
+    const lease *l = &s->leases[li];
+    return l->job->id == r->job && l->unit == r->unit && l->bands == r->bands ? li : NONE;
+}
+
+/* Ends the lease. For a check: hears the opinion. */
+static void end_lease(co_scheduler *s, uint32_t li, const co_result *r, uint64_t now_us)
+{
+    const lease l = s->leases[li];
+    learn(s, l.worker, l.job, r, now_us);
+    if (l.kind == CHECK) co_checks_opinion(s, l.job, l.record, l.worker, r->digest, now_us);
+    li = co_ledger_lease(s, l.id); /* gone when the worker has just proved a liar */
+    if (li != NONE) co_ledger_release(s, li, now_us);
 }
 
 uint16_t co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, const co_result *r)
 {
-    uint32_t wi = sender(s, now_us, peer), li = co_ledger_lease(s, r->lease);
+    uint32_t wi = sender(s, now_us, peer), li = wi == NONE ? NONE : answered(s, wi, r);
     if (wi == NONE) return 0;
-    if (li != NONE && s->leases[li].worker == wi && s->leases[li].job->id == r->job && s->leases[li].unit == r->unit) {
-        job *j = s->leases[li].job;
-        learn_speed(&s->workers[wi], j, r->micros);
-        co_ledger_release(s, li, now_us);
-        unit *u = &j->units[r->unit];
-        if (u->state == LEASED && u->lease[0] == NONE) u->state = OPEN; /* for a moment: committed below */
+    if (li != NONE) end_lease(s, li, r, now_us);
+    wi = co_ledger_worker(s, peer);
+    uint16_t bands = wi == NONE ? 0 : co_scheduler_wants(s, r->job, r->unit) & r->bands;
+    job *j = co_ledger_job(s, r->job);
+    if (bands) {
+        s->result_us = now_us;
+        commit(s, j, r, bands, now_us);
+        if (j->verify) co_checks_record(s, j, wi, r->unit, bands, r);
     }
-    uint16_t wanted = co_scheduler_wants(s, r->job, r->unit);
-    if (wanted & ~r->bands) wanted = 0;
-    if (wanted) commit(s, co_ledger_job(s, r->job), r->unit, r, now_us);
+    if (j && r->unit < j->count) {
+        (void)co_ledger_reopen(s, j, r->unit, 0, now_us);
+        co_ledger_end_if_over(s, j, now_us);
+    }
     co_dispatch(s, now_us);
-    return wanted;
+    return bands;
 }
 
 static uint32_t own_lease(co_scheduler *s, uint32_t wi, uint64_t id)
@@ -291,6 +350,7 @@ static void rest(co_scheduler *s, uint32_t wi, uint64_t now_us)
     w->rest_until_us = now_us + CO_REST_MS * UINT64_C(1000);
     w->failures = 0;
     if (s->reserved == w->number) s->reserved = 0;
+    co_ledger_set_rate(s, wi, now_us);
     co_ledger_settle(s, wi, now_us);
     co_ledger_act(s, (co_action){ .kind = CO_ACT_RESTS, .peer = w->peer, .worker = w->number });
 }
@@ -299,13 +359,10 @@ void co_scheduler_failed(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64
 {
     uint32_t wi = sender(s, now_us, peer), li = own_lease(s, wi, id);
     if (li == NONE) return;
-    job *j = s->leases[li].job;
-    uint32_t ui = s->leases[li].unit;
-    j->units[ui].failures++;
-    j->units[ui].shun = s->workers[wi].number;
-    co_ledger_release(s, li, now_us);
-    (void)co_ledger_reopen(s, j, ui);
-    co_ledger_end_if_over(s, j, now_us);
+    unit *u = &s->leases[li].job->units[s->leases[li].unit];
+    u->failures++;
+    u->shun = s->workers[wi].number;
+    (void)co_ledger_give_back(s, li, 0, now_us);
     if (++s->workers[wi].failures >= CO_WORKER_FAILURES_MOST) rest(s, wi, now_us);
     co_dispatch(s, now_us);
 }
@@ -314,11 +371,7 @@ void co_scheduler_returned(co_scheduler *s, uint64_t now_us, uint32_t peer, uint
 {
     uint32_t wi = sender(s, now_us, peer), li = own_lease(s, wi, id);
     if (li == NONE) return;
-    job *j = s->leases[li].job;
-    uint32_t ui = s->leases[li].unit;
-    co_ledger_release(s, li, now_us);
-    (void)co_ledger_reopen(s, j, ui);
-    co_ledger_end_if_over(s, j, now_us);
+    (void)co_ledger_give_back(s, li, 0, now_us);
     co_dispatch(s, now_us);
 }
 
@@ -329,6 +382,7 @@ void co_scheduler_drain(co_scheduler *s, uint64_t now_us, uint32_t peer)
     worker *w = &s->workers[wi];
     w->draining = 1;
     if (s->reserved == w->number) s->reserved = 0;
+    co_ledger_set_rate(s, wi, now_us);
     co_ledger_settle(s, wi, now_us);
     co_dispatch(s, now_us);
 }
@@ -337,7 +391,7 @@ void co_scheduler_left(co_scheduler *s, uint64_t now_us, uint32_t peer, int why)
 {
     uint32_t wi = co_ledger_worker(s, peer);
     if (wi == NONE) return;
-    remove_worker(s, wi, why, now_us);
+    co_scheduler_remove(s, wi, why, now_us);
     co_dispatch(s, now_us);
 }
 
@@ -350,6 +404,7 @@ static void wake_rested(co_scheduler *s, uint64_t now_us)
         if (!w->rest_until_us || now_us < w->rest_until_us) continue;
         w->rest_until_us = 0;
         s->resting--;
+        co_ledger_set_rate(s, wi, now_us);
         co_ledger_settle(s, wi, now_us);
     }
 }
@@ -359,11 +414,25 @@ static void forgive_silence(co_scheduler *s, uint64_t now_us)
     for (uint32_t wi = s->heard.head; wi != NONE; wi = HEARD(wi).next) s->workers[wi].heard_us = now_us;
 }
 
-static int silent(const co_scheduler *s, uint32_t wi, uint64_t now_us)
+static void no_later(uint64_t *time_us, uint64_t most_us)
 {
-    uint64_t heard_us = s->workers[wi].heard_us;
-    return now_us > heard_us && now_us - heard_us > s->lease_us;
+    if (*time_us > most_us) *time_us = most_us;
 }
+
+/* The clock has gone back, which it never should: what lies in its future now would last until it is there again. */
+static void forgive_clock(co_scheduler *s, uint64_t now_us)
+{
+    forgive_silence(s, now_us);
+    no_later(&s->result_us, now_us);
+    for (uint32_t wi = s->heard.head; wi != NONE; wi = HEARD(wi).next) {
+        worker *w = &s->workers[wi];
+        no_later(&w->busy_us, now_us);
+        if (w->rest_until_us) no_later(&w->rest_until_us, now_us + CO_REST_MS * UINT64_C(1000));
+        for (uint32_t li = w->leases.head; li != NONE; li = s->leases[li].in_worker.next) no_later(&s->leases[li].began_us, now_us);
+    }
+}
+
+static int silent(const co_scheduler *s, uint32_t wi, uint64_t now_us) { return since(now_us, s->workers[wi].heard_us) > s->lease_us; }
 
 int co_scheduler_most_silent(const co_scheduler *s, uint64_t now_us, uint32_t *peer)
 {
@@ -375,8 +444,9 @@ int co_scheduler_most_silent(const co_scheduler *s, uint64_t now_us, uint32_t *p
 void co_scheduler_tick(co_scheduler *s, uint64_t now_us)
 {
     if (s->ticked_us && now_us > s->ticked_us && now_us - s->ticked_us > s->lease_us / 2) forgive_silence(s, now_us);
+    if (now_us < s->ticked_us) forgive_clock(s, now_us);
     s->ticked_us = now_us;
-    while (s->heard.head != NONE && silent(s, s->heard.head, now_us)) remove_worker(s, s->heard.head, CO_LEAVE_SILENT, now_us);
+    while (s->heard.head != NONE && silent(s, s->heard.head, now_us)) co_scheduler_remove(s, s->heard.head, CO_LEAVE_SILENT, now_us);
     wake_rested(s, now_us);
     co_dispatch(s, now_us);
 }
@@ -388,9 +458,7 @@ uint64_t co_scheduler_deadline(const co_scheduler *s, uint64_t now_us)
         uint64_t loss = s->workers[s->heard.head].heard_us + s->lease_us + 1;
         if (loss < due) due = loss;
     }
-    int out = 0;
-    for (uint32_t i = 0; i < s->job_count && !out; i++) out = s->jobs[i]->leases.head != NONE;
-    if (out && s->hungry.head != NONE && due > now_us + CO_BACKUP_LEAST_US) due = now_us + CO_BACKUP_LEAST_US;
+    if (s->lease_count && s->line[IDLE].head != NONE && due > now_us + CO_BACKUP_LEAST_US) due = now_us + CO_BACKUP_LEAST_US;
     return due > now_us ? due : now_us;
 }
 
@@ -402,7 +470,7 @@ co_scheduler *co_scheduler_new(uint32_t lease_ms)
     if (!s) return NULL;
     s->lease_us = (lease_ms ? lease_ms : CO_LEASE_MS) * UINT64_C(1000);
     s->worker_free = s->lease_free = NONE;
-    s->heard = s->hungry = EMPTY_LIST;
+    s->heard = s->line[HUNGRY] = s->line[IDLE] = EMPTY_LIST;
     return s;
 }
 
@@ -416,10 +484,20 @@ void co_scheduler_free(co_scheduler *s)
     free(s->actions);
     co_map_free(&s->by_peer);
     co_map_free(&s->by_incarnation);
+    co_map_free(&s->banned);
     free(s);
 }
 
+uint64_t co_scheduler_open(const co_scheduler *s) { return s->open_paths; }
 uint32_t co_scheduler_workers(const co_scheduler *s) { return s->worker_count; }
+
+void co_scheduler_keep_secret(co_scheduler *s, uint64_t secret) { s->secret = secret; }
+
+uint32_t co_scheduler_identity(const co_scheduler *s, uint32_t peer)
+{
+    uint32_t wi = co_ledger_worker(s, peer);
+    return wi == NONE ? 0 : fold(s->workers[wi].incarnation);
+}
 
 uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer)
 {

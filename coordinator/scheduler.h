@@ -1,16 +1,17 @@
 /* The scheduler: a pure state machine. Events go in, actions come out; it owns no socket, clock, file or thread, and the same events
  * give the same actions. The server feeds it from ZeroMQ, the simulator (tests/sim) from a seeded virtual world.
  *
- * A job is cut into units (coordinator/plan.h). A unit is open, leased to one worker (or two: a backup), done, or put aside. A worker holds
- * as many leases as its credit allows: its threads, and what hides the round trip. What a worker held when it was lost or left goes
- * to others before anything new. When nothing new is left, an idle worker takes over a unit that another has not begun, or is
- * given a copy of one that is late; whichever answer comes first counts, all others change nothing.
+ * A job is cut into units (coordinator/plan.h), a unit into bands of rows. A band is open, leased to one worker (or two: a copy), done, or put aside
+ * with its unit. A worker holds as many leases as its credit allows: its threads, one more, and what hides the round trip. The dearest tiles go
+ * first, by what a cheap first pass took. What a worker held when it was lost or left goes to others before anything new. Near the end pieces become smaller;
+ * when nothing new is left, an idle worker takes over what another has not begun, or is given a copy of a part of what is late; whichever answer comes first
+ * counts, and what a later one holds beyond it. Jobs take turns: the more urgent first, equals in equal shares.
  *
- * Invariants (tests/sim checks them after every event): a unit is committed at most once; one that is open and unleased is in a queue;
- * no worker holds more than its credit, nor a lease of a job that has ended; the job ends exactly when every unit is done or aside.
+ * Invariants (tests/sim checks them after every event): a band is committed at most once, unless its worker was found to lie; a unit with open bands is in a
+ * queue; no worker holds more than its credit, nor a lease of a job that has ended; the job ends exactly when every unit is done or aside and every check settled.
  *
  * Times are microseconds of any monotonic clock; a peer is whatever number the caller knows a connection by. Every event is
- * O(1) amortised, but joining, leaving and ending a job, which are O(what the worker held) or O(workers). */
+ * O(1) amortised (and linear in the jobs that wait for others' turns), but joining, leaving, eviction and ending a job, which are O(what the worker held) or O(workers). */
 #ifndef CO_SCHEDULER_H
 #define CO_SCHEDULER_H
 
@@ -24,20 +25,26 @@ typedef struct co_scheduler co_scheduler;
 enum co_action_kind {
     CO_ACT_WELCOME,   /* peer, worker: its number */
     CO_ACT_SAY_HELLO, /* peer is not a worker we know */
-    CO_ACT_ASSIGN,    /* peer, job, unit, lease */
+    CO_ACT_ASSIGN,    /* peer, job, unit, bands, lease */
     CO_ACT_REVOKE,    /* peer, job, lease; running: also if it has begun */
     CO_ACT_FORGET,    /* peer, job: drop all of it */
     CO_ACT_LEFT,      /* peer, worker: gone; why: enum co_leave; count: units that go back to the queue */
     CO_ACT_RESTS,     /* peer, worker: failed too often in a row and gets nothing for a while */
-    CO_ACT_ASIDE,     /* job, unit: given up */
+    CO_ACT_ASIDE,     /* job, unit: given up; why: enum co_aside */
+    CO_ACT_EVICT,     /* peer, worker (0: not here now): two others agree against its result of job, unit; who: its identity. All that it brought to any job
+                       * that has not ended is to be taken out of the film; count: that many results */
+    CO_ACT_DISTRUST,  /* job, unit, bands, who: nobody can settle whether this part of his is right; it is to be taken out of the film, too */
     CO_ACT_ENDED      /* job: see its status */
 };
 
-enum co_leave { CO_LEAVE_GOODBYE, CO_LEAVE_SILENT, CO_LEAVE_DISCONNECTED, CO_LEAVE_REPLACED };
+enum co_leave { CO_LEAVE_GOODBYE, CO_LEAVE_SILENT, CO_LEAVE_DISCONNECTED, CO_LEAVE_REPLACED, CO_LEAVE_EVICTED };
+enum co_aside { CO_ASIDE_DEADLY, CO_ASIDE_FAILED, CO_ASIDE_DISPUTED };
+enum { CO_HELLO_NO_ROOM = -1, CO_HELLO_BANNED = -2 };
 
 typedef struct co_action {
     int kind, running, why;
-    uint32_t peer, worker, unit, count;
+    uint16_t bands;
+    uint32_t peer, worker, unit, count, who;
     uint64_t job, lease;
 } co_action;
 
@@ -46,6 +53,7 @@ typedef struct co_result {
     uint32_t unit;
     uint16_t bands;    /* of the unit that it holds: see coordinator/plan.h */
     uint64_t rays, micros, bytes;
+    uint64_t digest;   /* of the sums, as co_scheduler_verifies or co_scheduler_checks asks for it */
 } co_result;
 
 co_scheduler *co_scheduler_new(uint32_t lease_ms); /* NULL without memory */
@@ -54,8 +62,12 @@ void co_scheduler_free(co_scheduler *s);
 /* The next action, in order: 1, or 0 when there is none. Take all of them after each event. */
 int co_scheduler_next(co_scheduler *s, co_action *out);
 
-/* Jobs. Ids count from 1. */
-int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err);
+/* Tiles to be done twice are chosen by this number: nobody should be able to guess it. */
+void co_scheduler_keep_secret(co_scheduler *s, uint64_t secret);
+
+/* Jobs. Ids count from 1. options: NULL: the defaults. */
+int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *picture, uint32_t tile, const co_job_options *options, uint64_t *job,
+                        mr_error *err);
 int co_scheduler_cancel(co_scheduler *s, uint64_t now_us, uint64_t job); /* 0, or -1: no such job, or it has ended */
 void co_scheduler_forget(co_scheduler *s, uint64_t job);                 /* frees it; nothing if it has not ended */
 int co_scheduler_status(const co_scheduler *s, uint64_t now_us, uint64_t job, co_job_status *out); /* 0 or -1 */
@@ -66,11 +78,14 @@ int64_t co_scheduler_missing(const co_scheduler *s, uint64_t job, uint32_t from)
 int co_scheduler_tile(const co_scheduler *s, uint64_t job, uint32_t unit, mr_tile *tile);
 /* The bands of this unit that a result could still bring; 0: none. */
 uint16_t co_scheduler_wants(const co_scheduler *s, uint64_t job, uint32_t unit);
+/* Whether that lease is there to check what another has brought; whether results of the job need a digest. */
+int co_scheduler_checks(const co_scheduler *s, uint64_t job, uint64_t lease);
+int co_scheduler_verifies(const co_scheduler *s, uint64_t job);
 /* Bands that are in already: what a journal holds of a job just submitted. Returns those that were not known to be in. */
 uint16_t co_scheduler_restore(co_scheduler *s, uint64_t now_us, uint64_t job, uint32_t unit, uint16_t bands);
 
 /* Workers. Every event of a peer that is no worker (but hello) makes an action CO_ACT_SAY_HELLO and changes nothing else. */
-int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads); /* -1: no room */
+int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads); /* 0 or CO_HELLO_... */
 /* A sign of life. rtt_us: the worker's round trip, 0: not told. held: units that it says it has, UINT32_MAX: not told; one that has had none for a
  * whole lease has lost those it was given, and they go back to the queue. */
 void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_t rtt_us, uint32_t held);
@@ -97,11 +112,14 @@ void co_scheduler_restore_totals(co_scheduler *s, uint64_t job, uint64_t rays, u
 /* While held, no unit is given out; what is out may come in. */
 void co_scheduler_hold(co_scheduler *s, uint64_t now_us, int held);
 
+uint64_t co_scheduler_open(const co_scheduler *s);   /* paths that nobody has been given, of all jobs */
 uint32_t co_scheduler_workers(const co_scheduler *s);
 uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer); /* 0: not a worker */
+uint32_t co_scheduler_identity(const co_scheduler *s, uint32_t peer);      /* the same for all connections of one worker's process */
 int co_scheduler_broken(const co_scheduler *s); /* memory ran out in an event: nothing it says can be relied upon any more */
 
-/* Walks through everything and tells whether the invariants hold: NULL, or what is wrong. For tests; slow. */
+/* Tells whether the invariants hold: NULL, or what is wrong. For tests. All: walks through everything, slow; of one peer's worker and what it holds: quick. */
 const char *co_scheduler_audit(const co_scheduler *s);
+const char *co_scheduler_audit_peer(const co_scheduler *s, uint32_t peer);
 
 #endif

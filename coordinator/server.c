@@ -34,7 +34,10 @@ static int start(co_server *s, mr_error *err)
     s->scheduler = co_scheduler_new(s->lease_ms);
     s->packer = wire_packer_new();
     if (!s->scheduler || !s->packer) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
-    if (getrandom(&s->epoch, sizeof s->epoch, 0) != (ssize_t)sizeof s->epoch) return mr_fail(err, MR_FAILED, "no random numbers");
+    uint64_t random[2];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return mr_fail(err, MR_FAILED, "no random numbers");
+    s->epoch = random[0];
+    co_scheduler_keep_secret(s->scheduler, random[1]);
     int status = co_state_open(s, err);
     if (!status) status = co_router_open(&s->router, s->config.endpoint, s->config.keys, err);
     s->config.keys = NULL; /* its owner may wipe it now */
@@ -56,6 +59,7 @@ int co_server_open(co_server **out, const co_config *config, mr_error *err)
 static void free_job(co_server *s, server_job *j)
 {
     mr_film_free(&j->film);
+    co_spool_close(j->spool);
     free(j->output);
     if (j->upload && --j->upload->jobs == 0) co_server_drop_upload(s, j->upload);
     free(j);
@@ -129,18 +133,23 @@ uint8_t *co_server_bytes(co_server *s, size_t size)
 static void flush(co_server *s);
 static void remove_job(co_server *s, uint64_t job);
 
-int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, server_job **out, mr_error *err)
+int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const co_job_options *asked, server_job **out,
+                      mr_error *err)
 {
     server_job *j = calloc(1, sizeof *j);
     if (!j) return mr_fail(err, MR_FAILED, "no memory for a job");
     j->pack = pack;
     j->picture = *picture;
     j->tile = tile;
+    j->options = asked ? *asked : (co_job_options){ .priority = CO_PRIORITY };
+    if (j->options.verify_percent < s->config.verify_percent) j->options.verify_percent = s->config.verify_percent;
     int status = mr_picture_check(picture, err);
     if (!status) status = mr_film_init(&j->film, picture, err);
-    if (!status) status = co_scheduler_submit(s->scheduler, co_now_us(), picture, tile, &j->id, err);
+    if (!status && j->options.verify_percent) status = co_verify_open(s, j, err);
+    if (!status) status = co_scheduler_submit(s->scheduler, co_now_us(), picture, tile, &j->options, &j->id, err);
     if (status) {
         mr_film_free(&j->film);
+        co_spool_close(j->spool);
         free(j);
         return status;
     }
@@ -157,10 +166,11 @@ void co_server_withdraw(co_server *s, server_job *j)
     remove_job(s, j->id);
 }
 
-int co_server_submit_to(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const char *output, uint64_t *job, mr_error *err)
+int co_server_submit_to(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const co_job_options *options, const char *output,
+                        uint64_t *job, mr_error *err)
 {
     server_job *j = NULL;
-    int status = co_server_add_job(s, pack, picture, tile, &j, err);
+    int status = co_server_add_job(s, pack, picture, tile, options, &j, err);
     if (status) return status;
     if (output) j->output = strdup(output);
     status = output && !j->output ? mr_fail(err, MR_FAILED, "no memory for a job") : co_state_job(s, j, err);
@@ -175,7 +185,7 @@ int co_server_submit_to(co_server *s, const mr_pack *pack, const mr_picture *pic
 
 int co_server_submit(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err)
 {
-    return co_server_submit_to(s, pack, picture, tile, NULL, job, err);
+    return co_server_submit_to(s, pack, picture, tile, NULL, NULL, job, err);
 }
 
 int co_server_cancel(co_server *s, uint64_t job)
@@ -243,9 +253,8 @@ void co_server_missing(const co_server *s, uint64_t job, char *text, size_t size
         mr_tile t;
         if (!co_scheduler_tile(s->scheduler, job, (uint32_t)unit, &t)) return;
         int more = n == max;
-        int length = more ? snprintf(text + used, size - used, ", ...")
-                          : snprintf(text + used, size - used, "%s%u,%u %ux%u samples %u..%u", n ? ", " : "", t.x, t.y, t.width, t.height,
-                                     t.first_sample, t.first_sample + t.sample_count - 1);
+        int length = more ? snprintf(text + used, size - used, " ...")
+                          : snprintf(text + used, size - used, "%s%u,%u,%u,%u,%u,%u", n ? " " : "", t.x, t.y, t.width, t.height, t.first_sample, t.sample_count);
         if (more || length < 0) return;
         used += (size_t)length;
         unit = co_scheduler_missing(s->scheduler, job, (uint32_t)unit + 1);
@@ -264,7 +273,8 @@ void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *tex
 static const char *why_text(int why)
 {
     static const char *const text[] = { [CO_LEAVE_GOODBYE] = "left", [CO_LEAVE_SILENT] = "is silent and counts as lost",
-                                        [CO_LEAVE_DISCONNECTED] = "is lost: its connection broke", [CO_LEAVE_REPLACED] = "starts anew" };
+                                        [CO_LEAVE_DISCONNECTED] = "is lost: its connection broke", [CO_LEAVE_REPLACED] = "starts anew",
+                                        [CO_LEAVE_EVICTED] = "is refused from now on" };
     return text[why];
 }
 
@@ -295,6 +305,16 @@ static void send_assignment(co_server *s)
     if (failed) co_server_lose(s, s->assign_peer, CO_LEAVE_DISCONNECTED);
 }
 
+int co_server_part(const co_server *s, uint64_t job, uint32_t unit, uint16_t run, mr_tile *tile)
+{
+    uint32_t row, rows;
+    if (!co_scheduler_tile(s->scheduler, job, unit, tile)) return 0;
+    co_bands_span(tile->height, run, &row, &rows);
+    tile->y += row;
+    tile->height = rows;
+    return 1;
+}
+
 /* Assignments to one worker of one job that follow each other go in one message. */
 static void gather(co_server *s, const co_action *a)
 {
@@ -302,7 +322,7 @@ static void gather(co_server *s, const co_action *a)
     if (w->count && (s->assign_peer != a->peer || w->job != a->job || w->count == WIRE_MAX_LIST)) send_assignment(s);
     const server_job *j = co_server_find(s, a->job);
     mr_tile t;
-    if (!j || !co_scheduler_tile(s->scheduler, a->job, a->unit, &t)) return;
+    if (!j || !co_server_part(s, a->job, a->unit, a->bands, &t)) return;
     if (!w->count) {
         s->out.type = WIRE_ASSIGN;
         s->assign_peer = a->peer;
@@ -335,10 +355,12 @@ static void send_small(co_server *s, const co_action *a)
 
 static void say_aside(co_server *s, const co_action *a)
 {
+    static const char *const why[] = { [CO_ASIDE_DEADLY] = "its workers died over it", [CO_ASIDE_FAILED] = "no worker could trace it",
+                                       [CO_ASIDE_DISPUTED] = "workers differ on it, and there is none to settle it" };
     mr_tile t;
     if (!co_scheduler_tile(s->scheduler, a->job, a->unit, &t)) return;
-    co_server_log(s, "job %llu: tile %u,%u %ux%u samples %u..%u is put aside: it failed, or its workers died, too often",
-                  (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample, t.first_sample + t.sample_count - 1);
+    co_server_log(s, "job %llu: tile %u,%u %ux%u samples %u..%u is put aside: %s", (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample,
+                  t.first_sample + t.sample_count - 1, why[a->why]);
 }
 
 void co_server_say_ended(co_server *s, server_job *j)
@@ -376,6 +398,8 @@ static void flush(co_server *s)
         case CO_ACT_LEFT: say_left(s, &a); break;
         case CO_ACT_RESTS: co_server_log(s, "worker %u fails too often: it gets nothing for %d s", a.worker, CO_REST_MS / 1000); break;
         case CO_ACT_ASIDE: say_aside(s, &a); break;
+        case CO_ACT_EVICT: co_verify_evict(s, &a); break;
+        case CO_ACT_DISTRUST: co_verify_distrust(s, &a); break;
         case CO_ACT_ENDED: say_ended(s, &a); break;
         default: send_small(s, &a);
         }

@@ -20,9 +20,15 @@ typedef struct co_config {
     const co_keys *keys;   /* NULL: whoever reaches the endpoint may work and submit. Borrowed for co_server_open only */
     const char *state;     /* a folder: jobs and results are kept there and survive a crash (coordinator/journal.h); NULL: in memory alone */
     uint32_t lease_ms;     /* a worker silent for so long is lost; 0: the default */
+    uint32_t verify_percent; /* at least this share of the tiles of every job is done twice and compared */
     void (*log)(void *user, const char *line); /* one event in plain words, without newline; may be NULL */
     void *user;
 } co_config;
+
+typedef struct co_job_options {
+    uint32_t priority;       /* 0 .. WIRE_MAX_PRIORITY, greater is sooner */
+    uint32_t verify_percent; /* of the tiles are done twice and compared: 0 .. 100 */
+} co_job_options;
 
 enum co_job_state { CO_JOB_QUEUED, CO_JOB_RUNNING, CO_JOB_DONE, CO_JOB_FAILED, CO_JOB_CANCELLED };
 
@@ -31,6 +37,9 @@ typedef struct co_job_status {
     int state;                       /* enum co_job_state */
     uint64_t tiles, tiles_done;      /* tiles: pieces of work, sample ranges counted apart */
     uint64_t tiles_redone;           /* assigned more than once: their worker was lost, or left */
+    uint64_t verified;               /* done twice, and found the same */
+    uint64_t tiles_distrusted;       /* taken back, as their worker had lied elsewhere */
+    uint32_t priority, evicted;      /* evicted: workers found to lie */
     uint64_t samples_done, rays;     /* of accepted results */
     uint64_t result_bytes;           /* of accepted results, as they came over the wire */
     uint32_t workers, workers_seen, threads; /* connected now; ever in this job; threads of those connected now */
@@ -43,10 +52,11 @@ int co_server_open(co_server **out, const co_config *config, mr_error *err);
 void co_server_close(co_server *server);
 const char *co_server_endpoint(const co_server *server); /* as bound, with the real port */
 
-/* Queues a picture. pack is borrowed until the job is forgotten or the server closed. tile: side in pixels, 0: chosen from the picture. */
+/* Queues a picture, with the default options. pack is borrowed until the job is forgotten or the server closed. tile: side in pixels, 0: chosen from the picture. */
 int co_server_submit(co_server *server, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err);
-/* The same, and notes where the owner will put the picture, so that a later life of the coordinator knows. output: as the owner likes it. */
-int co_server_submit_to(co_server *server, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const char *output, uint64_t *job, mr_error *err);
+/* The same with options (NULL: the defaults), and notes where the owner will put the picture, so that a later life of the coordinator knows. output: as the owner likes it. */
+int co_server_submit_to(co_server *server, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const co_job_options *options, const char *output,
+                        uint64_t *job, mr_error *err);
 int co_server_cancel(co_server *server, uint64_t job);
 void co_server_forget(co_server *server, uint64_t job); /* frees a job that has ended */
 
@@ -72,7 +82,7 @@ uint32_t co_server_worker_count(const co_server *server);
 /* Tells every worker that there will be no more work (they exit) and waits up to timeout_ms for the messages to leave. */
 void co_server_dismiss(co_server *server, int timeout_ms);
 
-/* Names up to `max` tiles that are not in, for the message of a render that failed: "x,y widthxheight samples a..b", comma-separated. */
+/* Names up to `max` tiles that are not in, each as `mobyray render --only-tile` takes it: "x,y,width,height,first,count", with blanks between. */
 void co_server_missing(const co_server *server, uint64_t job, char *text, size_t size, unsigned max);
 
 #endif

@@ -79,7 +79,8 @@ static void accept_job(co_server *s, uint64_t now_us, uint32_t peer, const wire_
         co_server_error(s, peer, WIRE_ERROR_REFUSED, "the picture is too large for this coordinator");
         return;
     }
-    if (co_server_add_job(s, pack, &picture, submit->tile, &j, &err)) {
+    const co_job_options options = { .priority = submit->priority, .verify_percent = submit->verify };
+    if (co_server_add_job(s, pack, &picture, submit->tile, &options, &j, &err)) {
         co_server_error(s, peer, WIRE_ERROR_REFUSED, err.text);
         return;
     }
@@ -189,7 +190,8 @@ static void status(co_server *s, uint64_t now_us, uint32_t peer)
                                   .tiles_redone = st.tiles_redone, .samples_done = st.samples_done, .rays = st.rays,
                                   .result_bytes = st.result_bytes, .workers = st.workers, .workers_seen = st.workers_seen,
                                   .threads = st.threads, .micros = (uint64_t)(st.seconds * 1e6), .busy_micros = (uint64_t)(st.busy_seconds * 1e6),
-                                  .picture = { j->picture.width, j->picture.height, j->picture.spp, j->picture.seed } };
+                                  .picture = { j->picture.width, j->picture.height, j->picture.spp, j->picture.seed },
+                                  .priority = st.priority, .evicted = st.evicted, .verified = st.verified };
     (void)snprintf(m.status.name, sizeof m.status.name, "%s", j->name);
     if (st.state == CO_JOB_FAILED) co_server_missing(s, j->id, m.status.text, sizeof m.status.text, 8);
     (void)co_router_send(s->router, peer, &m, NULL, 0);

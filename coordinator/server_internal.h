@@ -7,6 +7,7 @@
 #include "coordinator/router.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/server.h"
+#include "coordinator/spool.h"
 #include "wire/sums.h"
 
 /* A pack that a client sent, or sends. Owned by the server, shared by its jobs. */
@@ -36,6 +37,8 @@ typedef struct server_job {
         uint64_t records, tiles, samples, rays, bytes;
     } unsettled;
     int say_ended;       /* its end is still to be told */
+    co_job_options options;
+    co_spool *spool;     /* of a job that is verified: its results; NULL: none */
     int from_client, detached;
     char name[WIRE_MAX_NAME]; /* as its client says */
     uint8_t token[WIRE_TOKEN_BYTES];
@@ -111,7 +114,22 @@ uint8_t *co_server_bytes(co_server *s, size_t size);  /* scratch for a message's
 const mr_pack *co_server_find_pack(const co_server *s, const uint8_t hash[WIRE_HASH_BYTES], upload **owner);
 /* Takes a new job back: it never was. */
 void co_server_withdraw(co_server *s, server_job *j);
-int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, server_job **out, mr_error *err);
+int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const co_job_options *options, server_job **out,
+                      mr_error *err);
+/* The rows of a run of bands: 1, or 0: no such unit. */
+int co_server_part(const co_server *s, uint64_t job, uint32_t unit, uint16_t run, mr_tile *tile);
+
+/* Adds the rows of `bands` to the film. tile: the unit's; sums: of rows of it from the picture's row y on. */
+void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums);
+
+/* Jobs that are verified (server_verify.c). */
+int co_verify_open(const co_server *s, server_job *j, mr_error *err);
+uint64_t co_verify_digest(const uint64_t *sums, size_t count);
+/* Keeps a result as it came, so that it can be taken out of the film again; -1: no room. Then says which bands of it went in. */
+int co_verify_keep(co_server *s, server_job *j, uint32_t peer);
+void co_verify_kept(server_job *j, uint16_t bands);
+void co_verify_evict(co_server *s, const co_action *a);
+void co_verify_distrust(co_server *s, const co_action *a);
 
 void co_server_say_ended(co_server *s, server_job *j);
 void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);

@@ -62,7 +62,7 @@ static int restore_job(co_server *s, const co_record *record, const char *path, 
     upload *u = restore_pack(s, r, path, &why);
     if (!u) return mr_fail(err, MR_BAD_INPUT, "job %llu cannot go on: %s", (unsigned long long)record->job, why.text);
     co_scheduler_skip_jobs(s->scheduler, record->job - 1);
-    int status = co_server_add_job(s, &u->pack, &r->picture, r->tile, &j, err);
+    int status = co_server_add_job(s, &u->pack, &r->picture, r->tile, &(co_job_options){ .priority = r->priority }, &j, err);
     if (status) {
         if (!u->jobs) co_server_drop_upload(s, u);
         return status;
@@ -189,6 +189,7 @@ int co_state_job(co_server *s, server_job *j, mr_error *err)
     r->picture = j->picture;
     r->tile = j->tile;
     r->units = (uint32_t)status.tiles;
+    r->priority = j->options.priority;
     r->flags = (j->from_client ? CO_RECORD_CLIENT : 0u) | (j->detached ? CO_RECORD_DETACHED : 0u);
     memcpy(r->token, j->token, sizeof r->token);
     memcpy(r->name, j->name, sizeof r->name);

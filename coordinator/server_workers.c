@@ -32,9 +32,11 @@ static void hello(co_server *s, uint64_t now_us, uint32_t peer)
         return;
     }
     int known = co_scheduler_worker_number(s->scheduler, peer) != 0;
-    if ((!known && remember(s, peer, h)) || co_scheduler_hello(s->scheduler, now_us, peer, h->incarnation, h->threads)) {
+    int refused = !known && remember(s, peer, h) ? CO_HELLO_NO_ROOM : co_scheduler_hello(s->scheduler, now_us, peer, h->incarnation, h->threads);
+    if (refused) {
         co_server_forget_worker(s, peer);
-        co_server_error(s, peer, WIRE_ERROR_REFUSED, "this coordinator has no room for another worker");
+        co_server_error(s, peer, WIRE_ERROR_REFUSED, refused == CO_HELLO_BANNED ? "you returned a wrong tile: this coordinator takes none of yours any more"
+                                                                               : "this coordinator has no room for another worker");
         return;
     }
     if (!known) {
@@ -61,45 +63,60 @@ static void refuse_result(co_server *s, uint64_t now_us, uint32_t peer)
     co_scheduler_failed(s->scheduler, now_us, peer, s->in.result.lease);
 }
 
-/* Adds the rows of `bands` to the film. tile: the unit's; sums: those of the rows that s->in.result says. */
-static void add_bands(const co_server *s, server_job *j, const mr_tile *tile, uint16_t bands, const uint64_t *sums)
+void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums)
 {
     for (uint16_t left = bands; left;) {
         mr_tile part = *tile;
         uint16_t run = co_bands_run(left);
         co_bands_span(tile->height, run, &part.y, &part.height);
         part.y += tile->y;
-        mr_film_add(&j->film, &part, sums + (size_t)3 * tile->width * (part.y - s->in.result.y));
+        mr_film_add(&j->film, &part, sums + (size_t)3 * tile->width * (part.y - y));
         left = (uint16_t)(left & ~run);
     }
 }
 
-static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)
+/* What a worker says it has done, in the scheduler's terms. tile: the unit's. NULL: of a job that we do not know. */
+static server_job *understand(co_server *s, uint32_t peer, size_t frame_bytes, co_result *event, mr_tile *tile)
 {
     const wire_result *r = &s->in.result;
-    co_result event = { .job = r->job, .lease = r->lease, .unit = r->unit, .rays = r->rays, .micros = r->micros, .bytes = frame_bytes };
     server_job *j = r->epoch == s->epoch ? co_server_find(s, r->job) : NULL;
-    mr_tile tile;
-    int known = co_scheduler_worker_number(s->scheduler, peer) && j && co_scheduler_tile(s->scheduler, r->job, r->unit, &tile);
-    event.bands = known && r->y >= tile.y ? co_bands_of_rows(tile.height, r->y - tile.y, r->height) : 0;
-    if (!(event.bands & co_scheduler_wants(s->scheduler, r->job, r->unit))) {
-        if (r->epoch != s->epoch) event.job = 0;
+    *event = (co_result){ .job = j ? r->job : 0, .lease = r->lease, .unit = r->unit, .rays = r->rays, .micros = r->micros, .bytes = frame_bytes };
+    if (!j || !co_scheduler_worker_number(s->scheduler, peer) || !co_scheduler_tile(s->scheduler, r->job, r->unit, tile)) return NULL;
+    event->bands = r->y >= tile->y ? co_bands_of_rows(tile->height, r->y - tile->y, r->height) : 0;
+    return j;
+}
+
+static void take_result(co_server *s, uint64_t now_us, uint32_t peer, server_job *j, co_result *event, const mr_tile *tile, const uint64_t *sums)
+{
+    if (!co_state_has_room(s) || (j->spool && co_verify_keep(s, j, peer))) {
+        co_scheduler_returned(s->scheduler, now_us, peer, event->lease);
+        return;
+    }
+    uint16_t bands = co_scheduler_result(s->scheduler, now_us, peer, event);
+    if (j->spool) co_verify_kept(j, bands);
+    co_server_add_bands(j, tile, bands, s->in.result.y, sums);
+    if (bands) co_state_result(s, j, tile, bands, sums, event);
+}
+
+static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)
+{
+    co_result event;
+    mr_tile tile = { 0 };
+    server_job *j = understand(s, peer, frame_bytes, &event, &tile);
+    int wanted = j && event.bands && ((event.bands & co_scheduler_wants(s->scheduler, event.job, event.unit)) ||
+                                      co_scheduler_checks(s->scheduler, event.job, event.lease));
+    if (!wanted) {
         (void)co_scheduler_result(s->scheduler, now_us, peer, &event); /* changes nothing but what is known of the worker */
         return;
     }
-    size_t count = (size_t)3 * tile.width * r->height;
+    size_t count = (size_t)3 * tile.width * s->in.result.height;
     uint64_t *sums = co_server_sums(s, count);
     if (!sums || wire_sums_decode(s->packer, s->in.payload, s->in.payload_bytes, sums, count)) {
         refuse_result(s, now_us, peer);
         return;
     }
-    if (!co_state_has_room(s)) {
-        co_scheduler_returned(s->scheduler, now_us, peer, r->lease);
-        return;
-    }
-    uint16_t bands = co_scheduler_result(s->scheduler, now_us, peer, &event);
-    add_bands(s, j, &tile, bands, sums);
-    if (bands) co_state_result(s, j, &tile, bands, sums, &event);
+    if (j->spool) event.digest = co_verify_digest(sums, count);
+    take_result(s, now_us, peer, j, &event, &tile, sums);
 }
 
 static void tile_failed(co_server *s, uint64_t now_us, uint32_t peer)

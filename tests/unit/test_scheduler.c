@@ -60,7 +60,7 @@ static uint64_t submit(uint32_t side, uint32_t spp, uint32_t tile)
 {
     uint64_t job;
     const mr_picture picture = { side, side, spp, 0 };
-    assert_int_equal(co_scheduler_submit(s, now, &picture, tile, &job, NULL), MR_OK);
+    assert_int_equal(co_scheduler_submit(s, now, &picture, tile, NULL, &job, NULL), MR_OK);
     return job;
 }
 
@@ -68,7 +68,7 @@ static void hello(uint32_t peer, uint32_t threads) { assert_int_equal(co_schedul
 
 static int result(const co_action *a, uint64_t micros)
 {
-    const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .bands = UINT16_MAX, .rays = 10, .micros = micros, .bytes = 100 };
+    const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .bands = a->bands, .rays = 10, .micros = micros, .bytes = 100 };
     return co_scheduler_result(s, now, a->peer, &r) != 0;
 }
 
@@ -89,20 +89,19 @@ static void test_one_worker(void **state)
     assert_int_equal(take(CO_ACT_ASSIGN, 7), 2); /* its thread, and one in hand */
     assert_int_equal(actions[0].kind, CO_ACT_WELCOME);
     assert_int_equal(actions[0].worker, 1);
-    co_action held[8];
+    co_action held[64];
     unsigned given = 2, done = 0;
     memcpy(held, actions + 1, 2 * sizeof held[0]);
     for (; done < given; done++) {
         const co_action *a = &held[done];
-        assert_true(co_scheduler_wants(s, job, a->unit));
+        assert_int_equal(co_scheduler_wants(s, job, a->unit) & a->bands, a->bands);
         assert_int_equal(result(a, 20000), 1);
         assert_int_equal(result(a, 20000), 0); /* once is enough */
-        assert_int_equal(co_scheduler_wants(s, job, a->unit), 0);
+        assert_int_equal(co_scheduler_wants(s, job, a->unit) & a->bands, 0);
         unsigned more = take(CO_ACT_ASSIGN, 7);
-        assert_true(more <= 1 && given + more <= 4);
+        assert_true(more <= 1 && given + more <= 64); /* near the end, in pieces */
         if (more) held[given++] = first(CO_ACT_ASSIGN, 7);
     }
-    assert_int_equal(done, 4);
     assert_int_equal(status_of(job).state, CO_JOB_DONE);
 }
 
@@ -229,19 +228,34 @@ static void test_drain(void **state)
     assert_int_equal(first(CO_ACT_ASSIGN, 8).unit, waiting.unit);
 }
 
-/* Quick tiles: more in hand; a long road: still more. */
+/* Paths of what an action assigns, so that tests can say what it took. */
+static uint64_t paths_of(const co_action *a)
+{
+    mr_tile t;
+    assert_int_equal(co_scheduler_tile(s, a->job, a->unit, &t), 1);
+    return (uint64_t)t.width * co_bands_rows(t.height, a->bands) * t.sample_count;
+}
+
+/* Finished in that time, two rays a path. */
+static int finish(const co_action *a, uint64_t micros)
+{
+    const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .bands = a->bands, .rays = 2 * paths_of(a), .micros = micros, .bytes = 100 };
+    return co_scheduler_result(s, now, a->peer, &r) != 0;
+}
+
+/* Quick tiles: more in hand; a long road: still more; never more than they use up in that time and a little. */
 static void test_credit(void **state)
 {
     (void)state;
-    (void)submit(2048, 1, 32);
+    (void)submit(4096, 1, 32);
     hello(7, 2);
-    assert_int_equal(take(CO_ACT_ASSIGN, 7), 4);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 3);
     co_action a = first(CO_ACT_ASSIGN, 7);
-    assert_int_equal(result(&a, 1000), 1); /* 2 threads x 20 ms of slack / 1 ms = 40, and the 2 that run */
-    assert_int_equal(take(CO_ACT_ASSIGN, 7), 42 - 3);
+    assert_int_equal(finish(&a, 1000), 1); /* 2 threads x 20 ms of slack / 1 ms = 40, and the 2 that run */
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 42 - 2);
     co_scheduler_heard(s, now, 7, 30000, UINT32_MAX);
     a = first(CO_ACT_ASSIGN, 7);
-    assert_int_equal(result(&a, 1000), 1);
+    assert_int_equal(finish(&a, 1000), 1);
     assert_int_equal(take(CO_ACT_ASSIGN, 7), 102 - 41);
 }
 
@@ -250,46 +264,197 @@ static void test_slow_tiles(void **state)
     (void)state;
     (void)submit(2048, 1, 32);
     hello(7, 4);
-    assert_int_equal(take(CO_ACT_ASSIGN, 7), 8);
-    co_action a[8];
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 5);
+    co_action a[5];
     memcpy(a, actions + 1, sizeof a);
-    for (unsigned i = 0; i < 3; i++) assert_int_equal(result(&a[i], 10000000), 1);
-    assert_int_equal(take(CO_ACT_ASSIGN, 7), 0); /* 5 in hand: 4 run, 1 waits */
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(finish(&a[i], 10000000), 1);
+        assert_int_equal(take(CO_ACT_ASSIGN, 7), 1); /* 4 run, 1 waits */
+    }
 }
 
-/* The queue is dry: an idle worker takes over what has not begun, then gets a copy of what is late. */
+/* What a pass of few samples took orders the rest: the dearest tiles first. */
+static void test_order(void **state)
+{
+    (void)state;
+    uint64_t job = submit(128, 1024, 64); /* 4 tiles, 342 ranges */
+    hello(7, 1);
+    (void)take(0, 0);
+    co_action held[16];
+    unsigned given = 0, done = 0, dear = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (actions[i].kind == CO_ACT_ASSIGN) held[given++] = actions[i];
+    for (; done < 8; done++) {
+        const co_action *a = &held[done];
+        mr_tile t;
+        assert_int_equal(co_scheduler_tile(s, job, a->unit, &t), 1);
+        dear = t.x == 64 && t.y == 0 ? 40 : t.x == 0 && t.y == 64 ? 20 : 2;
+        const co_result r = { .job = job, .lease = a->lease, .unit = a->unit, .bands = a->bands, .rays = dear * paths_of(a), .micros = 1000000 };
+        assert_true(co_scheduler_result(s, now, 7, &r) != 0);
+        (void)take(0, 0);
+        for (unsigned i = 0; i < count; i++)
+            if (actions[i].kind == CO_ACT_ASSIGN) held[given++] = actions[i];
+        if (done == 4) assert_int_equal(dear, 40); /* the first pass is 4; one was given before all was known */
+    }
+    assert_true(given >= 8);
+}
+
+/* The queue is dry: an idle worker takes over what has not begun, in pieces, then gets copies of parts of what is late. */
 static void test_tail(void **state)
 {
     (void)state;
     uint64_t job = submit(64, 1, 32);
     hello(7, 2);
-    assert_int_equal(take(CO_ACT_ASSIGN, 7), 4);
-    co_action a[4];
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 3);
+    co_action a[3];
     memcpy(a, actions + 1, sizeof a);
-    hello(8, 1);
-    assert_int_equal(take(CO_ACT_REVOKE, 7), 1);
-    assert_int_equal(first(CO_ACT_REVOKE, 7).running, 0);
-    assert_int_equal(first(CO_ACT_REVOKE, 7).lease, a[3].lease);
-    co_action stolen = first(CO_ACT_ASSIGN, 8);
-    assert_int_equal(stolen.unit, a[3].unit);
     now += 10000;
-    assert_int_equal(result(&a[0], 10000), 1);
-    assert_int_equal(result(&a[1], 10000), 1);
-    assert_int_equal(result(&stolen, 10000), 1);
-    assert_int_equal(take(CO_ACT_ASSIGN, 0), 0); /* one is running, and not late */
-    now += 12000;
-    co_scheduler_tick(s, now);
-    assert_int_equal(take(CO_ACT_ASSIGN, 0), 0);
-    now += 4000;
-    co_scheduler_tick(s, now);
-    assert_int_equal(take(CO_ACT_ASSIGN, 8), 1); /* 16 ms of a usual 10 */
-    co_action copy = first(CO_ACT_ASSIGN, 8);
-    assert_int_equal(copy.unit, a[2].unit);
-    assert_int_equal(result(&copy, 10000), 1);
-    assert_int_equal(take(CO_ACT_REVOKE, 7), 1);
-    assert_int_equal(first(CO_ACT_REVOKE, 7).running, 1);
+    assert_int_equal(finish(&a[0], 10000), 1); /* 10 ms a unit */
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 0); /* near the end: two run, and nothing waits in its hands */
+    hello(8, 2);
+    assert_true(take(CO_ACT_ASSIGN, 8) >= 2);
+    unsigned copies = 0, parts = 0;
+    for (unsigned round = 0; round < 200 && status_of(job).state == CO_JOB_RUNNING; round++) {
+        co_action mine[64];
+        unsigned n = 0;
+        for (unsigned i = 0; i < count; i++)
+            if (actions[i].kind == CO_ACT_ASSIGN && actions[i].peer == 8) mine[n++] = actions[i];
+        for (unsigned i = 0; i < n; i++) { /* number 8 works, number 7 hangs */
+            copies += mine[i].unit == a[1].unit || mine[i].unit == a[2].unit;
+            parts += mine[i].bands != UINT16_MAX;
+            (void)finish(&mine[i], 1000);
+        }
+        now += 5000;
+        co_scheduler_heard(s, now, 7, 0, UINT32_MAX);
+        co_scheduler_heard(s, now, 8, 0, UINT32_MAX);
+        co_scheduler_tick(s, now);
+        (void)take(0, 0);
+    }
+    assert_true(copies >= 2 && parts >= 2);
     assert_int_equal(status_of(job).state, CO_JOB_DONE);
     assert_int_equal(status_of(job).tiles_redone, 0);
+    assert_int_equal(finish(&a[1], 10000), 0); /* too late */
+}
+
+/* Half of a unit came from one worker, then all of it from another: the rest counts. */
+static void test_trimmed(void **state)
+{
+    (void)state;
+    uint64_t job = submit(512, 1, 32);
+    hello(7, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 2);
+    co_action a = first(CO_ACT_ASSIGN, 7);
+    hello(8, 1);
+    (void)take(0, 0);
+    const co_result half = { .job = job, .unit = a.unit, .bands = 0x00ff, .rays = 10, .micros = 5 };
+    assert_int_equal(co_scheduler_result(s, now, 8, &half), 0x00ff);
+    assert_int_equal(take(CO_ACT_REVOKE, 7), 0);
+    assert_int_equal(co_scheduler_wants(s, job, a.unit), 0xff00);
+    const co_result whole = { .job = job, .lease = a.lease, .unit = a.unit, .bands = 0xffff, .rays = 10, .micros = 5 };
+    assert_int_equal(co_scheduler_result(s, now, 7, &whole), 0xff00);
+    assert_int_equal(status_of(job).tiles_done, 1);
+    assert_int_equal(status_of(job).samples_done, 1024);
+}
+
+/* The more urgent job first; equals share; a newcomer waits for its turn and takes no more. */
+static void test_turns(void **state)
+{
+    (void)state;
+    const mr_picture picture = { 1024, 1024, 1, 0 };
+    uint64_t jobs[4];
+    for (unsigned i = 0; i < 4; i++) {
+        const co_job_options options = { .priority = i == 2 ? 9 : 4 };
+        const mr_picture small = { 32, 32, 1, 0 };
+        assert_int_equal(co_scheduler_submit(s, now, i == 2 ? &small : &picture, 32, &options, &jobs[i], NULL), MR_OK);
+    }
+    hello(7, 1);
+    (void)take(0, 0);
+    assert_int_equal(actions[1].job, jobs[2]);
+    unsigned given[5] = { 0 };
+    co_action held[128];
+    unsigned n = 0;
+    for (unsigned i = 1; i < count; i++) held[n++] = actions[i];
+    for (unsigned i = 0; i < 61; i++) {
+        given[held[i].job]++;
+        assert_int_equal(finish(&held[i], 1000000), 1);
+        (void)take(0, 0);
+        for (unsigned k = 0; k < count; k++)
+            if (actions[k].kind == CO_ACT_ASSIGN) held[n++] = actions[k];
+    }
+    assert_int_equal(given[jobs[2]], 1);
+    for (unsigned i = 0; i < 4; i++)
+        if (i != 2) assert_int_equal(given[jobs[i]], 20);
+    assert_int_equal(status_of(jobs[0]).priority, 4);
+}
+
+/* ---- tiles done twice ---- */
+
+static uint64_t submit_verified(uint32_t side, uint32_t percent)
+{
+    uint64_t job;
+    const mr_picture picture = { side, side, 1, 0 };
+    const co_job_options options = { .priority = 5, .verify_percent = percent };
+    assert_int_equal(co_scheduler_submit(s, now, &picture, 32, &options, &job, NULL), MR_OK);
+    return job;
+}
+
+/* Everyone does what it is told; `liar` (a peer) returns something else. Until nothing moves any more. */
+static unsigned work_all(uint32_t liar)
+{
+    static co_action queue[4096];
+    unsigned n = 0, evicted = 0;
+    for (unsigned i = 0;; i++) {
+        (void)take(0, 0);
+        for (unsigned k = 0; k < count; k++) {
+            if (actions[k].kind == CO_ACT_ASSIGN) queue[n++] = actions[k];
+            evicted += actions[k].kind == CO_ACT_EVICT;
+        }
+        if (i == n) return evicted;
+        const co_action *a = &queue[i];
+        const co_result r = { .job = a->job, .lease = a->lease, .unit = a->unit, .bands = a->bands, .rays = 2 * paths_of(a), .micros = 1000,
+                              .digest = a->unit + (a->peer == liar ? 1000000 + a->peer : 0) };
+        (void)co_scheduler_result(s, now, a->peer, &r);
+    }
+}
+
+static void test_honest(void **state)
+{
+    (void)state;
+    uint64_t job = submit_verified(256, 100);
+    hello(7, 1);
+    hello(8, 1);
+    assert_int_equal(work_all(0), 0);
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+    assert_true(status_of(job).verified >= 64);
+}
+
+static void test_liar(void **state)
+{
+    (void)state;
+    uint64_t job = submit_verified(256, 100);
+    for (uint32_t peer = 7; peer < 10; peer++) hello(peer, 1);
+    assert_int_equal(work_all(8), 1);
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+    assert_int_equal(status_of(job).evicted, 1);
+    assert_int_equal(co_scheduler_worker_number(s, 8), 0);
+    assert_int_equal(co_scheduler_hello(s, now, 8, 1008, 1), CO_HELLO_BANNED);
+    assert_int_equal(co_scheduler_hello(s, now, 11, 1008, 1), CO_HELLO_BANNED); /* under another connection, too */
+}
+
+/* One worker: there is nobody to compare with, and the job ends all the same. Two that differ: nobody can settle it, and it fails. */
+static void test_too_few(void **state)
+{
+    (void)state;
+    uint64_t alone = submit_verified(64, 100);
+    hello(7, 1);
+    assert_int_equal(work_all(0), 0);
+    assert_int_equal(status_of(alone).state, CO_JOB_DONE);
+    assert_int_equal(status_of(alone).verified, 0);
+    uint64_t two = submit_verified(64, 100);
+    hello(8, 1);
+    assert_int_equal(work_all(8), 0);
+    assert_int_equal(status_of(two).state, CO_JOB_FAILED);
+    assert_true(co_scheduler_missing(s, two, 0) >= 0);
 }
 
 /* A unit that kills its workers is put aside, its companions are not; the job ends, failed, and says what is missing. */
@@ -365,18 +530,19 @@ static void test_cancel_and_next(void **state)
     (void)state;
     uint64_t one = submit(512, 1, 32), two = submit(32, 1, 32);
     hello(7, 1);
-    (void)take(0, 0);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 2); /* one of each */
     assert_int_equal(first(CO_ACT_ASSIGN, 7).job, one);
+    co_action a = actions[2];
     assert_int_equal(co_scheduler_cancel(s, now, one), 0);
     assert_int_equal(co_scheduler_cancel(s, now, one), -1);
-    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    (void)take(0, 0);
     assert_int_equal(first(CO_ACT_FORGET, 7).job, one);
-    co_action a = first(CO_ACT_ASSIGN, 7);
     assert_int_equal(a.job, two);
     assert_int_equal(status_of(one).state, CO_JOB_CANCELLED);
     co_scheduler_forget(s, two); /* has not ended: stays */
     assert_int_equal(result(&a, 5), 1);
     assert_int_equal(status_of(two).state, CO_JOB_DONE);
+    assert_int_equal(co_scheduler_open(s), 0);
 }
 
 /* ---- the plan ---- */
@@ -460,7 +626,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_credit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_tiles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_trimmed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_honest, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_liar, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_few, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_amnesia, setup, teardown),

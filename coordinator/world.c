@@ -1,0 +1,223 @@
+/* Time in the virtual world, and its beginning and end: see coordinator/world.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "coordinator/world_internal.h"
+
+void co_world_defaults(co_world_config *config)
+{
+    *config = (co_world_config){ .seed = 1, .workers = 8, .threads = 1, .jobs = 1, .picture = { .width = 1920, .height = 1080, .spp = 64 }, .unit_us = 20000,
+                                 .noise_sigma = 0.1, .speed_ratio = 1, .delay_us = 200, .return_s = 1, .restart_every_us = 1000000, .end_s = 36000 };
+}
+
+/* ---- chance ---- */
+
+/* PCG32 (O'Neill 2014). */
+uint32_t world_random(world *w)
+{
+    uint64_t old = w->random;
+    w->random = old * 6364136223846793005ull + 1442695040888963407ull;
+    uint32_t x = (uint32_t)(((old >> 18) ^ old) >> 27), r = (uint32_t)(old >> 59);
+    return x >> r | x << (-r & 31);
+}
+
+double world_uniform(world *w) { return ((double)world_random(w) + 0.5) / 4294967296.0; }
+
+/* Box and Muller 1958. */
+double world_normal(world *w)
+{
+    double radius = sqrt(-2 * log(world_uniform(w)));
+    return radius * cos(2 * 3.14159265358979323846 * world_uniform(w));
+}
+
+double world_lognormal(world *w, double sigma) { return sigma > 0 ? exp(sigma * world_normal(w) - sigma * sigma / 2) : 1; }
+
+int world_chance(world *w, uint32_t ppm) { return ppm && world_random(w) % 1000000 < ppm; }
+
+void world_check(world *w, int good, const char *what)
+{
+    if (good || w->failed) return;
+    w->failed = 1;
+    (void)mr_fail(w->err, MR_FAILED, "seed %llu, event %llu, t = %.6f s: %s", (unsigned long long)w->config.seed, (unsigned long long)w->report->events,
+                  (double)w->now * 1e-6, what);
+}
+
+/* ---- the queue of events: a binary heap by time, then by order ---- */
+
+static int before(const event *a, const event *b) { return a->at != b->at ? a->at < b->at : a->order < b->order; }
+
+void world_push(world *w, event e)
+{
+    if (w->count == w->capacity) {
+        size_t capacity = w->capacity ? 2 * w->capacity : 1024;
+        event *grown = realloc(w->heap, capacity * sizeof *grown);
+        world_check(w, grown != NULL, "no memory");
+        if (!grown) return;
+        w->heap = grown;
+        w->capacity = capacity;
+    }
+    e.order = w->order++;
+    size_t i = w->count++;
+    for (; i > 0 && before(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2) w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = e;
+}
+
+static event pop(world *w)
+{
+    event first = w->heap[0], last = w->heap[--w->count];
+    size_t i = 0;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= w->count) break;
+        if (child + 1 < w->count && before(&w->heap[child + 1], &w->heap[child])) child++;
+        if (!before(&w->heap[child], &last)) break;
+        w->heap[i] = w->heap[child];
+        i = child;
+    }
+    if (w->count) w->heap[i] = last;
+    return first;
+}
+
+/* ---- time ---- */
+
+/* The coordinator is restarted, or its clock jumps. */
+static void disturb(world *w)
+{
+    const co_world_config *c = &w->config;
+    if (world_all_ended(w)) return;
+    if (w->disturbances % 2 == 0 && w->disturbances / 2 < c->restarts) {
+        world_hub_restart(w);
+    } else if (w->disturbances / 2 < c->jumps) {
+        uint64_t jump = world_random(w) % DAY;
+        w->hub_offset = world_random(w) % 2 ? jump : 0 - jump;
+    }
+    w->disturbances++;
+    if (w->disturbances < 2 * (c->restarts > c->jumps ? c->restarts : c->jumps))
+        world_push(w, (event){ .at = w->now + c->restart_every_us, .kind = DISTURB });
+}
+
+static void happen(world *w, const event *e)
+{
+    if (e->kind == TICK) {
+        if (e->at == w->ticks_at) co_scheduler_tick(w->scheduler, world_hub_now(w)); /* else another was set since */
+    } else if (e->kind == DISTURB) {
+        disturb(w);
+    } else if (e->kind == TO_HUB) {
+        world_hub_event(w, e);
+    } else {
+        world_worker_event(w, e);
+    }
+}
+
+/* One tick is under way at most; it may come early, as in the server, which ticks whenever it wakes. */
+static void set_tick(world *w)
+{
+    uint64_t hub_now = world_hub_now(w), due = w->now + (co_scheduler_deadline(w->scheduler, hub_now) - hub_now) + 1;
+    if (w->ticks_at > w->now && w->ticks_at <= due) return;
+    w->ticks_at = due;
+    world_push(w, (event){ .at = due, .kind = TICK });
+}
+
+static void note_dry(world *w)
+{
+    if (co_scheduler_open(w->scheduler)) w->dry_us = w->config.life_s > 0 ? 0 : w->dry_us; /* with losses the queue fills again: the last time counts */
+    else if (!w->dry_us) w->dry_us = w->now;
+}
+
+static void step(world *w)
+{
+    event e = pop(w);
+    w->now = e.at;
+    w->report->events++;
+    happen(w, &e);
+    world_hub_act(w);
+    if (e.kind == TO_HUB || e.kind == DISTURB || (e.kind == TICK && e.at == w->ticks_at)) {
+        set_tick(w);
+        note_dry(w);
+    }
+    if (!w->config.audit_every || w->report->events % w->config.audit_every) return;
+    const char *wrong = co_scheduler_audit(w->scheduler);
+    world_check(w, !wrong, wrong);
+}
+
+/* ---- beginning and end ---- */
+
+static int create(world *w)
+{
+    const co_world_config *c = &w->config;
+    if (!c->workers || !c->threads || !c->jobs || c->jobs > WORLD_JOBS_MOST || c->liars > c->workers || c->speed_ratio < 1)
+        return mr_fail(w->err, MR_USAGE, "a world without workers, threads or jobs, or with too many of them");
+    if (world_hub_create(w)) return -1;
+    w->config.unit_us /= w->needed / c->jobs / co_plan_units(&w->jobs[0].plan); /* from here on: microseconds a ray */
+    if (world_workers_create(w)) return -1;
+    if (c->restarts || c->jumps) world_push(w, (event){ .at = c->restart_every_us, .kind = DISTURB });
+    return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static void count_wrong(world *w)
+{
+    for (unsigned k = 0; k < w->config.jobs; k++)
+        for (size_t i = 0; i < w->jobs[k].commitment_count; i++)
+            if (w->jobs[k].commitments[i].wrong) w->report->wrong += (unsigned)__builtin_popcount(w->jobs[k].commitments[i].bands);
+}
+
+static void summarize(world *w)
+{
+    co_world_report *r = w->report;
+    for (uint32_t i = 0; i < w->config.workers; i++) {
+        world_worker *me = &w->workers[i];
+        if (!me->alive) continue;
+        world_leave_off(w, me, &w->traced);
+        w->offered += (double)(w->last_us - (me->came_us < w->last_us ? me->came_us : w->last_us)) * me->threads / me->us_per_ray;
+    }
+    r->seconds = (double)w->last_us * 1e-6;
+    r->efficiency = w->offered > 0 ? w->needed / w->offered : 0;
+    r->copies = w->traced / w->needed - 1;
+    r->waste = (w->traced + w->lost) / w->needed - 1;
+    r->tail_s = w->dry_us && w->dry_us < w->last_us ? (double)(w->last_us - w->dry_us) * 1e-6 : 0;
+    if (w->time_count) {
+        qsort(w->unit_times, w->time_count, sizeof *w->unit_times, by_value);
+        r->unit_s = w->unit_times[w->time_count / 2] * 1e-6;
+    }
+    count_wrong(w);
+}
+
+static int run(world *w)
+{
+    if (create(w)) return w->err && !w->err->text[0] ? mr_fail(w->err, MR_FAILED, "no memory for a world") : MR_FAILED;
+    w->now = 1;
+    world_hub_act(w);
+    set_tick(w);
+    while (!world_all_ended(w) && !w->failed) {
+        if (!w->count || (double)w->now > w->config.end_s * 1e6) world_check(w, 0, "the jobs do not end");
+        else step(w);
+    }
+    if (!w->failed && w->config.audit_every) {
+        const char *wrong = co_scheduler_audit(w->scheduler);
+        world_check(w, !wrong, wrong);
+    }
+    if (!w->failed) summarize(w);
+    return w->failed ? MR_FAILED : MR_OK;
+}
+
+int co_world_run(const co_world_config *config, co_world_report *report, mr_error *err)
+{
+    mr_error none = { "" };
+    world w = { .config = *config, .report = report, .err = err ? err : &none, .random = config->seed * 2 + 1 };
+    w.err->text[0] = 0;
+    *report = (co_world_report){ .seconds = 0 };
+    (void)world_random(&w);
+    int status = run(&w);
+    world_workers_free(&w);
+    world_hub_free(&w);
+    free(w.heap);
+    free(w.unit_times);
+    return status;
+}
