@@ -72,7 +72,7 @@ tracer_OBJ := $(call objects,$(tracer_SRC)) $(EACH_OBJ)
 ARCHIVES := $(LIBRARIES:%=$(B)/lib%.a)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 # Benchmarks: programs of their own, over a library of what they share. Embree is compared with where it is installed.
-BENCHES := $(addprefix $(B)/bench/,rays growth split)
+BENCHES := $(addprefix $(B)/bench/,rays growth split coordinator lives)
 bench_SRC := $(filter-out $(BENCHES:$(B)/%=%.c),$(wildcard bench/*.c))
 EMBREE := $(if $(filter release,$(CONFIG)),$(wildcard /usr/include/embree3/rtcore.h))
 bench/embree_FLAGS := $(if $(EMBREE),-DBENCH_EMBREE)
@@ -132,7 +132,7 @@ chaos: deps-test ## the fault tests at full size (tests/FAULTS.md); `make test` 
 	@$(MAKE) --no-print-directory $(JOBS) all tests
 	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py $(PYTEST_FLAGS)
 
-bench: bench-rays bench-growth bench-split bench-workers ## all of the following four: tables, and JSON in out/
+bench: bench-rays bench-growth bench-split bench-coordinator bench-workers ## all of the following five: tables, and JSON in out/
 
 benches: $(BENCHES)
 
@@ -147,6 +147,13 @@ bench-growth: $(BENCHES) ## cost of rays from 10 thousand to 10 million triangle
 bench-split: $(BENCHES) $(MODEL_STAMP) ## a render's time in the ray kernel and outside of it
 	@mkdir -p out
 	$(B)/bench/split -o out/bench-split.json
+
+.PHONY: bench-coordinator
+bench-coordinator: $(BENCHES) all ## what a tile costs the coordinator beside a bare ZeroMQ loop, without and with CURVE; workers' start and loss
+	@mkdir -p out
+	$(B)/bench/coordinator -o out/bench-coordinator.json
+	$(B)/bench/coordinator --curve --workers 2,256 -o out/bench-coordinator-curve.json
+	$(B)/bench/lives -o out/bench-lives.json
 
 bench-workers: all ## how mobydock scales with workers
 	@mkdir -p out

@@ -48,6 +48,7 @@ enum {
 enum {
     CO_POLL_MOST_MS = 100,
     CO_BATCH_MOST = 512,       /* messages handled in one step: a flood cannot keep us from our clock */
+    CO_FLUSH_EVERY = 32,       /* messages, then what they led to is sent: several results of one worker bring it one assignment */
     CO_HWM = 4096,             /* messages queued for one peer before it counts as gone: flow control keeps it far below */
     CO_HANDSHAKE_MS = 5000,    /* for a connection to show who it is: several round trips of a bad line, and no longer for a slow loris */
     CO_KEEPALIVE_MS = 10000,   /* ZeroMQ's own heartbeats, below our leases: they free the connection ... */

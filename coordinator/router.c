@@ -11,6 +11,7 @@
 #include <string.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <zmq.h>
@@ -18,7 +19,7 @@
 #include "coordinator/limits.h"
 #include "coordinator/map.h"
 
-enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024 };
+enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, OTHERS_EVERY = 16, NEWS = 4 };
 enum { FAILED_HANDSHAKES = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
 
 struct co_router {
@@ -28,7 +29,8 @@ struct co_router {
     co_map peer_of_fd, fd_of_peer; /* fd_of_peer: of the peers in the other */
     co_map bytes_of_fd;            /* received, when last asked: see co_router_receiving */
     uint64_t failed_handshakes;
-    int fd; /* see co_router_watch */
+    struct pollfd news[NEWS]; /* the three sockets' descriptors, and that of co_router_watch; -1 is passed over */
+    unsigned waits;
     char endpoint[ENDPOINT_MAX];
 };
 
@@ -76,6 +78,16 @@ static int bind_failed(const char *endpoint, mr_error *err)
     return mr_fail(err, MR_FAILED, "cannot listen on %s: %s", endpoint, zmq_strerror(code));
 }
 
+static int find_descriptors(co_router *r)
+{
+    void *const sockets[] = { r->socket, r->monitor, co_guard_socket(r->guard) };
+    for (unsigned i = 0; i < 3; i++) {
+        size_t size = sizeof r->news[i].fd;
+        if (zmq_getsockopt(sockets[i], ZMQ_FD, &r->news[i].fd, &size)) return -1;
+    }
+    return 0;
+}
+
 static int start(co_router *r, const char *endpoint, const co_keys *keys, mr_error *err)
 {
     raise_descriptor_limit();
@@ -87,7 +99,7 @@ static int start(co_router *r, const char *endpoint, const co_keys *keys, mr_err
     if (zmq_bind(r->socket, endpoint)) return bind_failed(endpoint, err);
     size_t size = sizeof r->endpoint;
     if (zmq_getsockopt(r->socket, ZMQ_LAST_ENDPOINT, r->endpoint, &size)) return bind_failed(endpoint, err);
-    return MR_OK;
+    return find_descriptors(r) ? mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno())) : MR_OK;
 }
 
 int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, mr_error *err)
@@ -95,7 +107,7 @@ int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, m
     co_router *r = calloc(1, sizeof *r);
     if (!r) return mr_fail(err, MR_FAILED, "no memory for a socket");
     (void)zmq_msg_init(&r->frame);
-    r->fd = -1;
+    for (unsigned i = 0; i < NEWS; i++) r->news[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
     int status = start(r, endpoint, keys, err);
     if (status) co_router_close(r, 0);
     else *out = r;
@@ -121,18 +133,31 @@ void co_router_close(co_router *r, int linger_ms)
     free(r);
 }
 
-void co_router_watch(co_router *r, int fd) { r->fd = fd; }
+void co_router_watch(co_router *r, int fd) { r->news[NEWS - 1].fd = fd; }
 
+static int readable(void *socket)
+{
+    uint32_t events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
+}
+
+static int something_waits(co_router *r)
+{
+    int asked = readable(co_guard_socket(r->guard));
+    if (asked) co_guard_answer(r->guard);
+    return readable(r->socket) | readable(r->monitor) | asked;
+}
+
+/* A socket's descriptor tells of news only once (it is edge-triggered), so each socket is asked before its descriptor is waited for. While messages
+ * come without pause, the others are asked only now and then. One poll, where zmq_poll makes two. */
 int co_router_wait(co_router *r, int timeout_ms, mr_error *err)
 {
-    zmq_pollitem_t items[] = { { .socket = r->socket, .events = ZMQ_POLLIN },
-                               { .socket = r->monitor, .events = ZMQ_POLLIN },
-                               { .socket = co_guard_socket(r->guard), .events = ZMQ_POLLIN },
-                               { .fd = r->fd, .events = ZMQ_POLLIN } };
-    int ready = zmq_poll(items, r->fd < 0 ? 3 : 4, timeout_ms);
-    if (ready > 0 && items[2].revents) co_guard_answer(r->guard);
-    if (ready >= 0 || zmq_errno() == EINTR) return MR_OK;
-    return mr_fail(err, MR_FAILED, "ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    if (++r->waits % OTHERS_EVERY && readable(r->socket)) return MR_OK;
+    if (something_waits(r)) return MR_OK;
+    if (poll(r->news, NEWS, timeout_ms) < 0 && errno != EINTR) return mr_fail(err, MR_FAILED, "poll: %s", strerror(errno));
+    if (readable(co_guard_socket(r->guard))) co_guard_answer(r->guard);
+    return MR_OK;
 }
 
 /* Receives the rest of a message that is not of our form. */

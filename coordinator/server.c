@@ -442,7 +442,6 @@ static void handle(co_server *s, uint32_t peer, unsigned roles, const void *byte
         return;
     }
     if (!co_server_worker_said(s, now_us, peer, size_bytes)) (void)co_server_client_said(s, now_us, peer);
-    flush(s);
 }
 
 static void doubt_peer(co_server *s, uint32_t peer)
@@ -512,8 +511,9 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     unsigned n = 0;
     while (n < CO_BATCH_MOST && co_router_receive(s->router, &peer, &bytes, &size_bytes)) {
         handle(s, peer, co_router_roles(s->router), bytes, size_bytes);
-        n++;
+        if (++n % CO_FLUSH_EVERY == 0) flush(s);
     }
+    flush(s);
     settle_doubts(s);
     say_strangers(s, co_now_us());
     if (n < CO_BATCH_MOST) { /* nobody is silent whose message we have not read yet */
