@@ -20,10 +20,12 @@ enum {
     SLOTS = 32,    /* rays in flight: fewer overlap too little, more push the stacks out of the first-level cache */
     LEAF_MIN = 12, /* do the leaf pass when so many wait, or few need nodes */
     DONE_MIN = 8,  /* likewise for what is rarer */
+    BATCH = 4096,  /* rays that are put in order together: enough for beams of each octant, few enough to stay in the second-level cache */
     /* A node's pop and push add 7 at most, on two trees' paths; the end mark, the exit mark, and 8 of whole-vector stores. */
     STACK = 2 * 7 * MR_BVH_MAX_DEPTH + 2 + 8 + 6, /* 464 */
     SLOT_BYTES = 77 * 64,
-    NO_RAY = -1
+    NO_RAY = -1,
+    OCTANTS = 8
 };
 
 #define NO_BEST UINT64_MAX
@@ -52,16 +54,23 @@ typedef struct list {
 typedef struct wave {
     slot slots[SLOTS] __attribute__((aligned(64)));
     mr_bvh_node start[2] __attribute__((aligned(64))); /* the beams' private roots */
-    float t[SLOTS][8] __attribute__((aligned(32)));
+    float t[SLOTS][8] __attribute__((aligned(32))); /* between two loops of a pass: distances, and which lanes are meant */
+    uint32_t lanes[SLOTS];
     list node, leaf, rare, old;
     uint32_t next[SLOTS + 16], from[SLOTS + 16], hit[SLOTS + 16];
-    uint32_t lanes[SLOTS], fresh[SLOTS];
-    const mr_bvh_node *first[SLOTS]; /* of the fresh rays: where they begin */
+    /* rays to be made ready: as they are in their spaces, whose they are (indices of from and next); the fresh ones' first nodes */
+    mr_ray raw[SLOTS + 8] __attribute__((aligned(32)));
+    uint32_t raw_of[SLOTS], fresh[SLOTS];
+    const mr_bvh_node *first[SLOTS];
+    ray_setup nobody __attribute__((aligned(64))); /* what the lanes beyond the last raw ray become */
     /* the call */
     const char *base;
     const mr_ray *rays;
     const mr_bvh_node *root;
     uint32_t count, taken; /* rays, rays begun */
+    uint16_t order[BATCH]; /* in which they are begun */
+    uint32_t whole;        /* beams at the beginning whose bounds are known */
+    ray_bounds bounds[BATCH / BEAM_RAYS + 1];
 } wave;
 
 INLINE slot *slot_at(wave *w, uint32_t offset)
@@ -76,6 +85,17 @@ INLINE void prefetch(const char *base, uint32_t ref)
 }
 
 /* ---- lists ---- */
+
+#ifdef MR_KERNEL_avx2
+/* Appends the pairs in bits to a list that holds *n. */
+INLINE void deal_some(list *l, uint32_t *n, unsigned bits, __m256i slots, __m256i refs)
+{
+    __m256i lanes = simd_lanes(bits);
+    _mm256_storeu_si256((__m256i *)(void *)(l->slot + *n), _mm256_permutevar8x32_epi32(slots, lanes));
+    _mm256_storeu_si256((__m256i *)(void *)(l->ref + *n), _mm256_permutevar8x32_epi32(refs, lanes));
+    *n += (uint32_t)__builtin_popcount(bits);
+}
+#endif
 
 /* Deals n pairs out by the kind of their references: nodes into N from index nn on (the pairs may be N's own arrays), the others behind
  * what their lists hold; the indices of hits into hit (not NULL). Returns the number of hits. */
@@ -101,6 +121,21 @@ INLINE uint32_t deal(list *N, list *L, list *R, const uint32_t *slots, const uin
         nn += (uint32_t)__builtin_popcount(mn);
         nl += (uint32_t)__builtin_popcount(ml);
         nr += (uint32_t)__builtin_popcount(mr);
+        nh += (uint32_t)__builtin_popcount(mh);
+    }
+#elif defined(MR_KERNEL_avx2)
+    for (uint32_t i = 0; i < n; i += 8) {
+        __m256i p = _mm256_loadu_si256((const __m256i *)(const void *)(slots + i)), r = _mm256_loadu_si256((const __m256i *)(const void *)(refs + i));
+        __m256i kind = _mm256_srli_epi32(r, 29);
+        unsigned all = n - i >= 8 ? 255 : (1u << (n - i)) - 1;
+        unsigned mn = all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_setzero_si256())));
+        unsigned ml = all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_set1_epi32(MR_REF_LEAF >> 29))));
+        unsigned mh = all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_set1_epi32(MR_REF_HIT >> 29))));
+        unsigned mr = all & ~(mn | ml | mh);
+        deal_some(N, &nn, mn, p, r);
+        deal_some(L, &nl, ml, p, r);
+        deal_some(R, &nr, mr, p, r);
+        _mm256_storeu_si256((__m256i *)(void *)(hit + nh), _mm256_add_epi32(simd_lanes(mh), _mm256_set1_epi32((int)i)));
         nh += (uint32_t)__builtin_popcount(mh);
     }
 #else
@@ -132,8 +167,8 @@ INLINE vf8 node_row(const mr_bvh_node *node, int axis, uint32_t row)
     return vf_load((const float *)(const void *)((const char *)node + 64 * axis + row));
 }
 
-/* Tests a node's eight boxes and writes the children hit from stack index at on, nearest last. Returns the index behind them. */
-INLINE uint32_t step_node(slot *s, const mr_bvh_node *node, uint32_t at, int any)
+/* The children whose boxes the ray meets; *d: how far they are. */
+INLINE unsigned test_node(const slot *s, const mr_bvh_node *node, vf8 *d)
 {
     const ray_setup *r = &s->r;
     vf8 near[3], far[3];
@@ -142,9 +177,14 @@ INLINE uint32_t step_node(slot *s, const mr_bvh_node *node, uint32_t at, int any
         near[a] = vf_msub_loose(node_row(node, a, r->near_row[a]), id, vf_set(r->node_near[a]));
         far[a] = vf_msub_loose(node_row(node, a, r->near_row[a] ^ 32), id, vf_set(r->node_far[a]));
     }
-    vf8 d = vf_max(vf_max(near[0], near[1]), vf_max(near[2], vf_set(r->tmin))); /* NaN drops out: tmin and t are none */
+    *d = vf_max(vf_max(near[0], near[1]), vf_max(near[2], vf_set(r->tmin))); /* NaN drops out: tmin and t are none */
     vf8 f = vf_min(vf_min(far[0], far[1]), vf_min(far[2], vf_set(r->t)));
-    unsigned bits = vm_bits(vf_le(d, vf_mul(f, vf_set(REACH))));
+    return vm_bits(vf_le(*d, vf_mul(f, vf_set(REACH))));
+}
+
+/* Writes the children met from stack index at on, nearest last. Returns the index behind them. */
+INLINE uint32_t push_children(slot *s, const mr_bvh_node *node, uint32_t at, unsigned bits, vf8 d, int any)
+{
     if (any) return at + simd_push(s->ref + at, bits, node->child);
     return at + simd_push_sorted(s->dist + at, s->ref + at, bits, d, node->child);
 }
@@ -186,38 +226,28 @@ INLINE void take_leaf(slot *s, const mr_bvh_leaf *leaf, unsigned lanes, const fl
 
 /* ---- what is rarer ---- */
 
-/* Back in the world: after an instance, or when there was nothing to enter. */
-INLINE void leave(wave *w, slot *s)
-{
-    const mr_ray *ray = &w->rays[s->ray];
-    (void)ray_begin(&s->r, ray);
-    s->r.t = s->best_t < FLT_MAX ? s->best_t : FLT_MAX;
-    s->instance = 0;
-}
-
-INLINE uint32_t enter_sphere(wave *w, slot *s, const mr_bvh_instance *instance, int any)
+INLINE uint32_t meet_sphere(wave *w, slot *s, const mr_bvh_instance *instance, float tmin, float tmax, int any)
 {
     float t;
-    int hit = sphere_hit(instance, &w->rays[s->ray], s->r.tmin, s->r.t, &t);
-    if (hit) {
-        s->instance = instance->instance;
-        take(s, t, MR_SPHERE);
-    }
-    leave(w, s);
-    if (hit && any) return MR_REF_EMPTY;
-    if (hit) filter(s);
+    if (!sphere_hit(instance, &w->rays[s->ray], tmin, tmax, &t)) return pop(w, s);
+    s->instance = instance->instance;
+    take(s, t, MR_SPHERE);
+    s->instance = 0;
+    if (any) return MR_REF_EMPTY;
+    filter(s);
     return pop(w, s);
 }
 
-/* Goes into an instance; returns the slot's next reference. */
-INLINE uint32_t enter(wave *w, slot *s, const mr_bvh_instance *instance, int any)
+/* Meets an instance; returns the slot's next reference, and in *raw what the ray becomes if it goes in (*goes). */
+INLINE uint32_t enter(wave *w, slot *s, const mr_bvh_instance *instance, mr_ray *raw, int *goes, int any)
 {
+    float tmin, t;
+    *goes = 0;
     if (any && instance->flags & MR_INSTANCE_NO_SHADOW) return pop(w, s);
-    if (!ray_enter(&s->r, &w->rays[s->ray], instance)) {
-        leave(w, s);
-        return pop(w, s);
-    }
-    if (instance->kind == MR_INSTANCE_SPHERE) return enter_sphere(w, s, instance, any);
+    if (!ray_cut(&s->r, instance, &tmin, &t)) return pop(w, s);
+    if (instance->kind == MR_INSTANCE_SPHERE) return meet_sphere(w, s, instance, tmin, t, any);
+    *goes = 1;
+    *raw = ray_image(&w->rays[s->ray], instance, tmin, t);
     s->instance = instance->instance;
     s->top++;
     s->ref[s->top] = MR_REF_EXIT;
@@ -226,26 +256,101 @@ INLINE uint32_t enter(wave *w, slot *s, const mr_bvh_instance *instance, int any
     return instance->root;
 }
 
-/* Where the rays from index `ray` on begin: every BEAM_RAYS rays anew. Two private nodes take turns, since rays of the last beam may still wait
+/* Back in the world: what the ray becomes after an instance. */
+INLINE uint32_t leave(wave *w, slot *s, mr_ray *raw)
+{
+    *raw = w->rays[s->ray];
+    raw->tmax = s->best_t;
+    s->instance = 0;
+    return pop(w, s);
+}
+
+/* Which way a ray goes: a bit an axis. */
+INLINE unsigned octant(const mr_ray *ray)
+{
+    return f4_signs(f4_load(ray->dir)) & 7;
+}
+
+/* Counts and ranks by octant without a way through memory: a byte an octant. */
+INLINE uint32_t packed_next(uint64_t *packed, unsigned octant)
+{
+    uint32_t rank = (uint32_t)(*packed >> 8 * octant) & 255;
+    *packed += UINT64_C(1) << 8 * octant;
+    return rank;
+}
+
+INLINE void packed_add(uint32_t *at, uint64_t packed)
+{
+    for (int k = 0; k < OCTANTS; k++) at[k] += (uint32_t)(packed >> 8 * k) & 255;
+}
+
+/* Puts the rays of the runs that do not go one way behind the others, by octant: what leaves a surface in all directions thus becomes eight beams
+ * that each go one way. at: how many there are of each octant. */
+INLINE void sort_runs(wave *w, const uint16_t *runs, uint32_t n, uint32_t *at)
+{
+    uint32_t from[OCTANTS], sum = w->whole * BEAM_RAYS;
+    for (int k = 0; k < OCTANTS; k++) {
+        from[k] = sum;
+        sum += at[k];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t first = runs[i], end = first + BEAM_RAYS < w->count ? first + BEAM_RAYS : w->count;
+        uint64_t packed = 0;
+        for (uint32_t ray = first; ray < end; ray++) {
+            unsigned k = octant(&w->rays[ray]);
+            w->order[from[k] + packed_next(&packed, k)] = (uint16_t)ray;
+        }
+        packed_add(from, packed);
+    }
+}
+
+/* Decides in which order the rays are begun: first the runs of BEAM_RAYS that go one way as they are, then the others. */
+static __attribute__((noinline)) void order_rays(wave *w)
+{
+    uint32_t at[OCTANTS] = { 0 }, others = 0;
+    uint16_t runs[BATCH / BEAM_RAYS];
+    w->whole = 0;
+    for (uint32_t first = 0; first < w->count; first += BEAM_RAYS) {
+        uint32_t end = first + BEAM_RAYS < w->count ? first + BEAM_RAYS : w->count;
+        bounder b = bounds_none();
+        for (uint32_t ray = first; ray < end; ray++) bounds_add(&b, &w->rays[ray]);
+        bounds_store(&w->bounds[w->whole], &b);
+        if (end - first == BEAM_RAYS && bounds_coherent(&w->bounds[w->whole])) {
+            for (uint32_t i = 0; i < BEAM_RAYS; i++) w->order[w->whole * BEAM_RAYS + i] = (uint16_t)(first + i);
+            w->whole++;
+            continue;
+        }
+        uint64_t packed = 0;
+        for (uint32_t ray = first; ray < end; ray++) (void)packed_next(&packed, octant(&w->rays[ray]));
+        packed_add(at, packed);
+        runs[others++] = (uint16_t)first;
+    }
+    if (others) sort_runs(w, runs, others, at);
+}
+
+/* Where the rays from the ray-th on begin: every BEAM_RAYS rays anew. Two private nodes take turns, since rays of the last beam may still wait
  * for their first step. */
 INLINE void aim(wave *w, uint32_t ray)
 {
-    uint32_t left = w->count - ray;
     if (ray % BEAM_RAYS) return;
-    w->root = beam_root(w->base, w->rays + ray, left < BEAM_RAYS ? left : BEAM_RAYS, &w->start[ray / BEAM_RAYS % 2]);
+    uint32_t run = ray / BEAM_RAYS, end = w->count - ray < BEAM_RAYS ? w->count : ray + BEAM_RAYS;
+    if (run >= w->whole) {
+        bounder b = bounds_none();
+        for (uint32_t i = ray; i < end; i++) bounds_add(&b, &w->rays[w->order[i]]);
+        bounds_store(&w->bounds[run], &b);
+    }
+    w->root = beam_root(w->base, &w->bounds[run], &w->start[run % 2]);
 }
 
-/* Puts a ray into a slot. 0 when it hits nothing. */
-INLINE int begin(const wave *w, slot *s, uint32_t ray)
+/* Puts the ray-th ray into a slot; it is yet to be made ready. */
+INLINE void begin(const wave *w, slot *s, uint32_t ray, mr_ray *raw)
 {
-    s->ray = (int32_t)ray;
+    *raw = w->rays[w->order[ray]];
+    s->ray = w->order[ray];
     s->best = NO_BEST;
-    s->best_t = w->rays[ray].tmax;
+    s->best_t = raw->tmax;
     s->instance = 0;
-    s->ref[0] = MR_REF_EMPTY;
-    s->dist[0] = -1;
     s->top = 0;
-    return ray_begin(&s->r, &w->rays[ray]);
 }
 
 INLINE void write_hit(const slot *s, mr_hit *hit)
@@ -258,15 +363,27 @@ INLINE void write_hit(const slot *s, mr_hit *hit)
 
 /* ---- passes ---- */
 
+INLINE const mr_bvh_node *node_at(const wave *w, uint32_t ref)
+{
+    return (const mr_bvh_node *)(const void *)(w->base + mr_ref_offset(ref));
+}
+
+/* Two loops: the shorter a body, the more of its iterations the processor overlaps. */
 INLINE void node_pass(wave *w, int any)
 {
     list *N = &w->node;
-    for (uint32_t i = 0; i < N->n; i++) {
+    const uint32_t n = N->n;
+    for (uint32_t i = 0; i < n; i++) {
+        vf8 d;
+        w->lanes[i] = test_node(slot_at(w, N->slot[i]), node_at(w, N->ref[i]), &d);
+        if (!any) vf_store(w->t[i], d);
+    }
+    for (uint32_t i = 0; i < n; i++) {
         slot *s = slot_at(w, N->slot[i]);
-        s->top = step_node(s, (const mr_bvh_node *)(const void *)(w->base + mr_ref_offset(N->ref[i])), s->top + 1, any) - 1;
+        s->top = push_children(s, node_at(w, N->ref[i]), s->top + 1, w->lanes[i], vf_load(w->t[i]), any) - 1;
         N->ref[i] = pop(w, s);
     }
-    deal(N, &w->leaf, &w->rare, N->slot, N->ref, N->n, 0, w->hit);
+    deal(N, &w->leaf, &w->rare, N->slot, N->ref, n, 0, w->hit);
 }
 
 INLINE const mr_bvh_leaf *leaf_at(const wave *w, uint32_t ref)
@@ -322,14 +439,38 @@ INLINE void finish(const slot *s, mr_hit *hits, uint8_t *blocked, int any)
     else write_hit(s, &hits[s->ray]);
 }
 
-/* The first node of rays just begun (w->fresh[0 .. n - 1] index from and next), apart from their setting up: two short loops overlap better
- * than a long one. */
+/* A ray that can hit nothing: not in an instance (the exit mark is what comes up next), or not at all. */
+INLINE void give_up(wave *w, uint32_t q)
+{
+    slot *s = slot_at(w, w->from[q]);
+    if (s->instance) w->next[q] = pop(w, s);
+    else w->next[q] = MR_REF_EMPTY;
+}
+
+/* Makes w->raw[0 .. n - 1] ready. Bit i of the result: the ray can hit something. */
+INLINE uint32_t prepare(wave *w, uint32_t n)
+{
+    uint32_t usable = 0;
+    for (uint32_t i = 0; i < n; i += 8) {
+        ray_setup *out[8];
+        for (uint32_t k = 0; k < 8; k++) out[k] = i + k < n ? &slot_at(w, w->from[w->raw_of[i + k]])->r : &w->nobody;
+        usable |= rays_prepare(w->raw + i, out) << i;
+    }
+    return usable;
+}
+
+/* The first node of the rays just begun. */
 INLINE void first_steps(wave *w, uint32_t n, int any)
 {
     for (uint32_t i = 0; i < n; i++) {
+        vf8 d;
+        w->lanes[i] = test_node(slot_at(w, w->from[w->fresh[i]]), w->first[i], &d);
+        if (!any) vf_store(w->t[i], d);
+    }
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t q = w->fresh[i];
         slot *s = slot_at(w, w->from[q]);
-        s->top = step_node(s, w->first[i], 1, any) - 1;
+        s->top = push_children(s, w->first[i], 1, w->lanes[i], vf_load(w->t[i]), any) - 1;
         w->next[q] = pop(w, s);
     }
 }
@@ -338,30 +479,34 @@ INLINE void first_steps(wave *w, uint32_t n, int any)
 INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
 {
     list *R = &w->rare;
-    uint32_t n = 0, fresh = 0, rare = R->n, taken = w->taken; /* in registers: a counter in memory would chain the rays together */
+    uint32_t n = 0, raw = 0, fresh = 0, rare = R->n, taken = w->taken; /* in registers: a counter in memory would chain the rays together */
     const uint32_t count = w->count;
     for (uint32_t i = 0; i < rare; i++) {
         uint32_t ref = R->ref[i], next = MR_REF_EMPTY;
         slot *s = slot_at(w, R->slot[i]);
+        int goes = 1;
         if (__builtin_expect(ref >= MR_REF_EMPTY, 1)) {
             finish(s, hits, blocked, any);
             if (taken == count) continue;
             aim(w, taken);
             w->fresh[fresh] = n;
-            w->first[fresh] = w->root;
-            fresh += (uint32_t)begin(w, s, taken++);
+            w->first[fresh++] = w->root;
+            begin(w, s, taken++, &w->raw[raw]);
         } else if (ref >= MR_REF_EXIT) {
-            leave(w, s);
-            next = pop(w, s);
+            next = leave(w, s, &w->raw[raw]);
         } else {
-            next = enter(w, s, (const mr_bvh_instance *)(const void *)(w->base + mr_ref_offset(ref)), any);
+            next = enter(w, s, (const mr_bvh_instance *)(const void *)(w->base + mr_ref_offset(ref)), &w->raw[raw], &goes, any);
         }
+        w->raw_of[raw] = n;
+        raw += (uint32_t)goes;
         w->from[n] = R->slot[i];
         w->next[n++] = next;
     }
     R->n = 0;
     w->taken = taken;
+    uint32_t idle = ~prepare(w, raw);
     first_steps(w, fresh, any);
+    for (idle &= raw < 32 ? (1u << raw) - 1 : ~0u; idle; idle &= idle - 1) give_up(w, w->raw_of[__builtin_ctz(idle)]);
     deal(&w->node, &w->leaf, R, w->from, w->next, n, w->node.n, w->hit);
 }
 
@@ -371,20 +516,21 @@ INLINE void wave_init(wave *w, const void *bvh, const mr_ray *rays, uint32_t cou
     w->rays = rays;
     w->count = count;
     w->taken = 0;
+    order_rays(w);
     w->node.n = w->leaf.n = 0;
     w->rare.n = count < SLOTS ? count : SLOTS;
     for (uint32_t i = 0; i < w->rare.n; i++) {
         w->rare.slot[i] = i * (uint32_t)sizeof(slot);
         w->rare.ref[i] = MR_REF_EMPTY;
         w->slots[i].ray = NO_RAY;
+        w->slots[i].ref[0] = MR_REF_EMPTY; /* the end mark; nothing overwrites it */
+        w->slots[i].dist[0] = -1;
     }
 }
 
-INLINE void trace(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits,
-                                                        uint8_t *blocked, void *scratch, int any)
+INLINE void trace_batch(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits, uint8_t *blocked, wave *w, int any)
 {
-    wave *w = scratch;
-    wave_init(w, bvh, rays, count);
+    wave_init(w, bvh, rays, count < BATCH ? count : BATCH);
     for (;;) {
         if (w->rare.n >= DONE_MIN || w->node.n + w->leaf.n < DONE_MIN) rare_pass(w, hits, blocked, any);
         if (!w->node.n && !w->leaf.n && !w->rare.n) return;
@@ -395,12 +541,12 @@ INLINE void trace(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *h
 
 static void intersect(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch)
 {
-    trace(bvh, rays, count, hits, NULL, scratch, 0);
+    for (uint32_t at = 0; at < count; at += BATCH) trace_batch(bvh, rays + at, count - at, hits + at, NULL, scratch, 0);
 }
 
 static void occluded(const void *bvh, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch)
 {
-    trace(bvh, rays, count, NULL, blocked, scratch, 1);
+    for (uint32_t at = 0; at < count; at += BATCH) trace_batch(bvh, rays + at, count - at, NULL, blocked + at, scratch, 1);
 }
 
 #if defined(MR_KERNEL_scalar)

@@ -13,54 +13,86 @@
 #include "tracer/kernel_hit.h"
 
 enum { BEAM_RAYS = 64, BEAM_STEPS = 12, BEAM_ENTRIES = 8 };
+#define BEAM_CLOSED UINT32_MAX
 
 #define BEAM_SLACK 4e-6f
 #define BEAM_NEAR 0.99999f
 #define BEAM_FAR 1.00001f
 
 typedef struct beam {
-    f4 o0, o1, d0, d1; /* bounds of origins and directions; lane 3 of d1: the largest tmax */
-    f4 i0, i1;         /* 1 / d1, 1 / d0 */
-    unsigned good;     /* axes on which every direction has one sign */
-    float tmax;
+    float o0[3], o1[3], d0[3], d1[3]; /* bounds of origins and directions */
+    float i0[3], i1[3];               /* 1 / d1, 1 / d0 */
+    unsigned good;                    /* axes on which every direction has one sign */
+    float tmax;                       /* the largest */
 } beam;
 
-typedef struct beam_entry {
-    const mr_bvh_node *from;
-    float dist;
-    uint32_t lane, open;
-} beam_entry;
+/* Subtrees found so far, and room for one node's children behind them. */
+typedef struct beam_list {
+    uint32_t ref[BEAM_ENTRIES + 8], lane[BEAM_ENTRIES + 8]; /* what it is, and where in its parent's rows */
+    uint32_t key[BEAM_ENTRIES + 8];                         /* a lower bound of its distance >= 0, which orders as its bits do; BEAM_CLOSED: not to be opened */
+    const mr_bvh_node *from[BEAM_ENTRIES + 8];              /* its parent */
+    uint32_t n;
+} beam_list;
 
-INLINE f4 f4_finite_or(f4 x, f4 other) /* lanes that are NaN become other's */
+/* Least and greatest of each field of a run of rays: origin, tmin, direction, tmax. */
+typedef struct ray_bounds {
+    float least[8] __attribute__((aligned(32))), most[8];
+} ray_bounds;
+
+typedef struct bounder {
+    vf8 least, most;
+} bounder;
+
+INLINE bounder bounds_none(void)
 {
-    return f4_select(x == x, x, other);
+    return (bounder){ vf_set(INFINITY), vf_set(-INFINITY) };
 }
 
-/* 0 when the beam is of no use. */
-INLINE int beam_bound(beam *b, const mr_ray *rays, uint32_t count)
+INLINE void bounds_add(bounder *b, const mr_ray *ray)
 {
-    f4 o0 = f4_set(INFINITY), o1 = f4_set(-INFINITY), d0 = o0, d1 = o1;
-    for (uint32_t i = 0; i < count; i++) {
-        f4 o = f4_load(rays[i].org), d = f4_load(rays[i].dir);
-        o0 = f4_min(o, o0); /* the ray first: its NaNs are passed over (such a ray hits nothing anyway) */
-        o1 = f4_max(o, o1);
-        d0 = f4_min(d, d0);
-        d1 = f4_max(d, d1);
+    vf8 r = vf_loadu(ray->org);
+    b->least = vf_min(r, b->least); /* the ray first: its NaNs are passed over (such a ray hits nothing anyway) */
+    b->most = vf_max(r, b->most);
+}
+
+INLINE void bounds_store(ray_bounds *out, const bounder *b)
+{
+    vf_store(out->least, b->least);
+    vf_store(out->most, b->most);
+}
+
+/* Whether the rays go one way, within a half-angle of about 60 degrees about an axis. */
+INLINE int bounds_coherent(const ray_bounds *b)
+{
+    float side[3], wide[3];
+    for (int a = 0; a < 3; a++) {
+        float lo = b->least[4 + a], hi = b->most[4 + a];
+        side[a] = lo > 0 ? lo : hi < 0 ? -hi : 0;
+        wide[a] = hi > -lo ? hi : -lo;
     }
-    f4 same = d0 * d1;
+    int x = side[0] > 0 && 2 * side[0] >= wide[1] && 2 * side[0] >= wide[2];
+    int y = side[1] > 0 && 2 * side[1] >= wide[0] && 2 * side[1] >= wide[2];
+    int z = side[2] > 0 && 2 * side[2] >= wide[0] && 2 * side[2] >= wide[1];
+    return x | y | z;
+}
+
+/* 0 when a beam with these bounds is of no use. */
+INLINE int beam_begin(beam *b, const ray_bounds *bounds)
+{
     b->good = 0;
     for (unsigned a = 0; a < 3; a++) {
-        b->good |= (unsigned)(same[a] > 1e-12f) << a;
-        if (!(o0[a] >= -MR_BVH_MAX_COORD && o1[a] <= MR_BVH_MAX_COORD && d0[a] >= -1e6f && d1[a] <= 1e6f)) return 0;
+        float o0 = bounds->least[a], o1 = bounds->most[a], d0 = bounds->least[4 + a], d1 = bounds->most[4 + a];
+        float slack = (fabsf(o0) > fabsf(o1) ? fabsf(o0) : fabsf(o1)) * BEAM_SLACK;
+        if (!(o0 >= -MR_BVH_MAX_COORD && o1 <= MR_BVH_MAX_COORD && d0 >= -1e6f && d1 <= 1e6f)) return 0;
+        b->good |= (unsigned)(d0 * d1 > 1e-12f) << a;
+        b->o0[a] = o0 - slack;
+        b->o1[a] = o1 + slack;
+        b->d0[a] = d0;
+        b->d1[a] = d1;
+        b->i0[a] = 1.0f / d1;
+        b->i1[a] = 1.0f / d0;
     }
-    f4 slack = f4_max(f4_abs(o0), f4_abs(o1)) * f4_set(BEAM_SLACK);
-    b->o0 = o0 - slack;
-    b->o1 = o1 + slack;
-    b->d0 = d0;
-    b->d1 = d1;
-    b->i0 = f4_set(1) / d1;
-    b->i1 = f4_set(1) / d0;
-    b->tmax = d1[3] < 1e20f ? d1[3] : 1e20f;
+    b->tmax = bounds->most[7] < 1e20f ? bounds->most[7] : 1e20f;
     return b->good != 0;
 }
 
@@ -90,59 +122,79 @@ INLINE unsigned beam_node(const beam *b, const mr_bvh_node *node, vf8 *dist)
     return vm_bits(ok);
 }
 
-INLINE int beam_pick(const beam_entry *entries, int count)
+/* Adds the children in bits. */
+INLINE void beam_add(beam_list *l, const mr_bvh_node *node, unsigned bits, vf8 dist)
 {
-    int pick = -1;
-    for (int i = 0; i < count; i++)
-        if (entries[i].open && (pick < 0 || entries[i].dist < entries[pick].dist)) pick = i;
-    return pick;
-}
-
-/* Adds the children in bits; there is room. */
-INLINE int beam_add(beam_entry *entries, int count, const mr_bvh_node *node, unsigned bits, vf8 dist)
-{
-    float all[8] __attribute__((aligned(32)));
-    vf_store(all, dist);
-    for (; bits; bits &= bits - 1, count++) {
-        uint32_t lane = (uint32_t)__builtin_ctz(bits);
-        entries[count] = (beam_entry){ node, all[lane], lane, (node->child[lane] & MR_REF_KIND) == MR_REF_NODE };
+    static const uint32_t lanes[8] __attribute__((aligned(32))) = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    uint32_t all[8] __attribute__((aligned(32)));
+    vf_store((float *)(void *)all, dist);
+    (void)simd_push(l->ref + l->n, bits, node->child);
+    (void)simd_push(l->lane + l->n, bits, lanes);
+    (void)simd_push(l->key + l->n, bits, all);
+    for (uint32_t i = l->n; i < l->n + 8; i++) {
+        l->from[i] = node;
+        if (l->ref[i] >= MR_REF_LEAF) l->key[i] = BEAM_CLOSED;
     }
-    return count;
+    l->n += (uint32_t)__builtin_popcount(bits);
 }
 
-INLINE void beam_fill(mr_bvh_node *out, const beam_entry *entries, int count)
+/* The nearest that may be opened, or -1. */
+INLINE int beam_pick(const beam_list *l)
 {
-    for (int i = 0; i < MR_BVH_WIDTH; i++) {
-        for (int k = 0; k < 6; k++) out->row[k][i] = i < count ? entries[i].from->row[k][entries[i].lane] : k & 1 ? -INFINITY : INFINITY;
-        out->child[i] = i < count ? entries[i].from->child[entries[i].lane] : MR_REF_EMPTY;
+    uint32_t best = BEAM_CLOSED;
+    for (uint32_t i = 0; i < BEAM_ENTRIES; i++) {
+        uint32_t key = i < l->n && l->key[i] != BEAM_CLOSED ? (l->key[i] & ~7u) | i : BEAM_CLOSED;
+        best = key < best ? key : best;
+    }
+    return best == BEAM_CLOSED ? -1 : (int)(best & 7);
+}
+
+/* The last entry takes entry i's place. */
+INLINE void beam_remove(beam_list *l, int i)
+{
+    l->n--;
+    l->ref[i] = l->ref[l->n];
+    l->lane[i] = l->lane[l->n];
+    l->key[i] = l->key[l->n];
+    l->from[i] = l->from[l->n];
+}
+
+INLINE void beam_fill(mr_bvh_node *out, const beam_list *l)
+{
+    for (uint32_t i = 0; i < MR_BVH_WIDTH; i++) {
+        uint32_t e = i < l->n ? i : 0;
+        for (int k = 0; k < 6; k++) out->row[k][i] = l->from[e]->row[k][l->lane[e]];
+        out->child[i] = l->ref[e];
+    }
+    for (uint32_t i = l->n; i < MR_BVH_WIDTH; i++) {
+        for (int k = 0; k < 6; k++) out->row[k][i] = k & 1 ? -INFINITY : INFINITY;
+        out->child[i] = MR_REF_EMPTY;
     }
 }
 
-/* The node at which these rays start: the root of the tree at base, or *out. */
-static __attribute__((noinline)) const mr_bvh_node *beam_root(const char *base, const mr_ray *rays, uint32_t count, mr_bvh_node *out)
+/* The node at which rays with these bounds start: the root of the tree at base, or *out. */
+static __attribute__((noinline)) const mr_bvh_node *beam_root(const char *base, const ray_bounds *bounds, mr_bvh_node *out)
 {
     const mr_bvh_node *node = (const mr_bvh_node *)(const void *)base;
     beam b;
-    beam_entry entries[BEAM_ENTRIES];
-    int n = 0;
-    if (!beam_bound(&b, rays, count)) return node;
-    for (int step = 0; step < BEAM_STEPS; step++) {
-        int pick = -1;
-        vf8 dist;
-        if (step) {
-            pick = beam_pick(entries, n);
-            if (pick < 0) break;
-            node = (const mr_bvh_node *)(const void *)(base + mr_ref_offset(entries[pick].from->child[entries[pick].lane]));
-        }
-        unsigned bits = beam_node(&b, node, &dist);
-        if (pick >= 0) {
-            entries[pick].open = 0;
-            if (n - 1 + __builtin_popcount(bits) > BEAM_ENTRIES) continue;
-            entries[pick] = entries[--n];
-        }
-        n = beam_add(entries, n, node, bits, dist);
+    beam_list l = { .n = 0 };
+    vf8 dist;
+    if (!beam_begin(&b, bounds)) return node;
+    l.from[0] = node;
+    l.lane[0] = l.ref[0] = 0;
+    unsigned bits = beam_node(&b, node, &dist);
+    beam_add(&l, node, bits, dist);
+    for (int step = 1; step < BEAM_STEPS; step++) {
+        int pick = beam_pick(&l);
+        if (pick < 0) break;
+        node = (const mr_bvh_node *)(const void *)(base + mr_ref_offset(l.ref[pick]));
+        bits = beam_node(&b, node, &dist);
+        l.key[pick] = BEAM_CLOSED;
+        if (l.n - 1 + (uint32_t)__builtin_popcount(bits) > BEAM_ENTRIES) continue;
+        beam_remove(&l, pick);
+        beam_add(&l, node, bits, dist);
     }
-    beam_fill(out, entries, n);
+    beam_fill(out, &l);
     return out;
 }
 

@@ -53,61 +53,76 @@
 #define MOVE 4e-6f         /* rule 3: what needs no explanation, of t */
 #define ROUNDING 4e-6f     /* rule 3: about 64 e, a dozen operations with room to spare */
 
-/* A ray, or its image in an instance's space, made ready. "Permuted": the axes cycled so that |dir| is largest on axis 2. */
+/* A ray, or its image in an instance's space, made ready: four rows of eight, which is how rays_prepare writes it. "Permuted": the axes cycled
+ * so that |dir| is largest on axis 2. */
 typedef struct ray_setup {
-    float id[4];                /* 1 / dir */
-    float oid[4];               /* org / dir */
-    float node_near[3], tmin;   /* org / dir widened by NODE_MARGIN; tmin and t fill the vectors that are stored whole */
-    float node_far[3], t;       /* t: the limit, and with a hit its distance */
-    float org[4];               /* permuted */
-    float shear[4];             /* dir x / dir z, dir y / dir z, 1 / dir z, permuted */
-    uint32_t axis_row[4];       /* byte offset of each permuted axis in a vertex's three leaf rows */
-    uint32_t near_row[4];       /* 0 or 32: byte offset of the near row in an axis' pair of node rows */
+    float id[3];                /* 1 / dir */
+    float node_near[3];         /* org / dir widened by NODE_MARGIN: what a near plane's distance is taken from, */
+    float tmin, t;              /* t: the limit, and with a hit its distance */
+    float node_far[3];          /* and a far plane's */
+    uint32_t near_row[3];       /* 0 or 32: byte offset of the near row in an axis' pair of node rows */
+    uint32_t spare1[2];
+    float org[3];               /* permuted */
+    float shear[3];             /* dir x / dir z, dir y / dir z, 1 / dir z, permuted */
+    uint32_t spare2[2];
+    float oid[3], zero;         /* org / dir; loaded as four floats, so what follows must be no subnormal (slow) */
+    uint32_t axis_row[3];       /* byte offset of each permuted axis in a vertex's three leaf rows */
+    uint32_t spare3;
 } ray_setup;
 
-/* Finite, not beyond the limits, and with a direction; false for NaN. longest: the direction's largest component. */
-INLINE int ray_usable(f4 size_org, f4 size_dir, float longest)
+_Static_assert(sizeof(ray_setup) == 128, "four rows");
+
+/* A vector's axes cycled so that axis 0 (where `first`), 1 (where `second`) or 2 comes to stand last. */
+INLINE void permute(const vf8 *v, vm8 first, vm8 second, vf8 *out)
 {
-    f4 sum = size_org + size_dir;
-    return (sum[0] + sum[1] + sum[2] <= MR_BVH_MAX_COORD) & (longest >= MIN_LENGTH);
+    for (int a = 0; a < 3; a++) out[a] = vf_select(first, v[(a + 1) % 3], vf_select(second, v[(a + 2) % 3], v[a]));
 }
 
-/* v's axes cycled so that axis 0 (where `first`), 1 (where `second`) or 2 comes to stand last. */
-INLINE f4 permuted(f4 v, i4 first, i4 second)
+/* Finite, not beyond the limits, and with a direction; false for NaN. */
+INLINE vm8 rays_usable(const vf8 *o, const vf8 *size, vf8 tmin, vf8 tmax)
 {
-    f4 yzx = { v[1], v[2], v[0], v[3] }, zxy = { v[2], v[0], v[1], v[3] };
-    return f4_select(first, yzx, f4_select(second, zxy, v));
+    vf8 sum = vf_add(vf_add(vf_abs(o[0]), vf_abs(o[1])), vf_abs(o[2])), longest = vf_max(vf_max(size[0], size[1]), size[2]);
+    vm8 ok = vm_and(vf_le(sum, vf_set(MR_BVH_MAX_COORD)), vf_le(vf_set(MIN_LENGTH), longest));
+    return vm_and(ok, vf_le(tmin, tmax));
 }
 
-/* Makes a ray ready. o and d: lane 3 is ignored. 0 for a ray that hits nothing (what is written is then meaningless). No branch
- * and no way through memory: for a camera's rays this is a good part of the work. */
-INLINE int ray_prepare(ray_setup *r, f4 o, f4 d, float tmin, float t)
+/* Makes eight rays ready: rays[i] becomes *out[i] (aligned to 16 bytes; several may be one place, for lanes that do not count). Bit i of
+ * the result: ray i can hit something; otherwise what was written is meaningless. Eight at a time, since for a camera's rays
+ * this is a good part of the work. */
+INLINE unsigned rays_prepare(const mr_ray *rays, ray_setup *const *out)
 {
-    const i4 sign = (i4)f4_set(-0.0f), xyz = { -1, -1, -1, 0 };
-    f4 ao = f4_abs(o), ad = f4_abs(d), id = f4_set(1) / (f4)((i4)f4_max(ad, f4_set(MIN_DIR)) | ((i4)d & sign));
-    f4 c = o * id, margin = f4_abs(c) * f4_set(NODE_MARGIN);
-    f4 x = f4_set(ad[0]), y = f4_set(ad[1]), z = f4_set(ad[2]);
-    i4 first = (x > y) & (x >= z), second = (x <= y) & (y >= z);
-    f4 pd = permuted(d, first, second), iz = permuted(id, first, second);
-    i4 rows = (first & (i4){ 32, 64, 0, 0 }) | (second & (i4){ 64, 0, 32, 0 }) | (~(first | second) & (i4){ 0, 32, 64, 0 });
-    f4_store(r->id, id);
-    f4_store(r->oid, c);
-    f4_store(r->node_near, f4_select(xyz, c + margin, f4_set(tmin)));
-    f4_store(r->node_far, f4_select(xyz, c - margin, f4_set(t)));
-    f4_store(r->org, permuted(o, first, second));
-    f4_store(r->shear, f4_select((i4){ -1, -1, 0, 0 }, pd, f4_set(1)) * f4_set(iz[2]));
-    memcpy(r->axis_row, &rows, sizeof rows);
-    i4 row = ((i4)d >> 31) & (i4){ 32, 32, 32, 32 };
-    memcpy(r->near_row, &row, sizeof row);
-    return ray_usable(ao, ad, f4_max(f4_max(x, y), z)[0]);
-}
-
-/* A ray from outside. 0 when it hits nothing. */
-INLINE int ray_begin(ray_setup *r, const mr_ray *ray)
-{
-    float tmin = ray->tmin > 0 ? ray->tmin : 0, t = ray->tmax < FLT_MAX ? ray->tmax : FLT_MAX;
-    int usable = ray_prepare(r, f4_load(ray->org), f4_load(ray->dir), tmin, t); /* lane 3: tmin, tmax, ignored */
-    return usable & (ray->tmin <= ray->tmax);
+    const vf8 zero = vf_set(0), rows[3] = { vf_set_bits(0), vf_set_bits(32), vf_set_bits(64) };
+    vf8 in[8], row[4][8], size[3];
+    float *at[8];
+    simd_load_columns(rays->org, in);
+    const vf8 *o = in, *d = in + 4;
+    for (int a = 0; a < 3; a++) {
+        size[a] = vf_abs(d[a]);
+        vf8 id = vf_div(vf_set(1), vf_copysign(vf_max(size[a], vf_set(MIN_DIR)), d[a])), c = vf_mul(o[a], id);
+        vf8 margin = vf_mul(vf_abs(c), vf_set(NODE_MARGIN));
+        row[0][a] = id;
+        row[0][3 + a] = vf_add(c, margin);
+        row[1][a] = vf_sub(c, margin);
+        row[1][3 + a] = vf_select(vf_lt(vf_copysign(vf_set(1), d[a]), zero), rows[1], rows[0]); /* by the sign bit: 1 / inf is 0 */
+        row[3][a] = c;
+    }
+    row[0][6] = vf_max(in[3], zero);
+    row[0][7] = vf_min(in[7], vf_set(FLT_MAX));
+    vm8 first = vm_and(vf_lt(size[1], size[0]), vf_le(size[2], size[0])), second = vm_and(vf_le(size[0], size[1]), vf_le(size[2], size[1]));
+    vf8 pd[3], pid[3];
+    permute(o, first, second, row[2]);
+    permute(d, first, second, pd);
+    permute(row[0], first, second, pid);
+    row[2][3] = vf_mul(pd[0], pid[2]);
+    row[2][4] = vf_mul(pd[1], pid[2]);
+    row[2][5] = pid[2];
+    permute(rows, first, second, &row[3][4]);
+    row[1][6] = row[1][7] = row[2][6] = row[2][7] = row[3][3] = row[3][7] = zero;
+    for (int k = 0; k < 4; k++) {
+        for (int i = 0; i < 8; i++) at[i] = out[i]->id + 8 * k;
+        simd_store_columns(at, row[k]);
+    }
+    return vm_bits(rays_usable(o, size, in[3], in[7]));
 }
 
 /* Where the ray is in a box, by the arithmetic of the rule. Empty when *entry > *exit * SPAN. */
@@ -222,16 +237,22 @@ INLINE f4 transform(const float *m, const float *v, float w)
     return r;
 }
 
-/* Cuts r (a ray in world space, limits set) to the instance's box and takes it to the instance's space; the direction is not made unit, so t
- * means the same there. 0: nothing in the instance can be hit; r is then to be restored as after a visit. */
-INLINE int ray_enter(ray_setup *r, const mr_ray *ray, const mr_bvh_instance *instance)
+/* The part of a ray (in world space, its limits set) that lies in an instance's box: 0 when there is none. */
+INLINE int ray_cut(const ray_setup *r, const mr_bvh_instance *instance, float *tmin, float *t)
 {
     float entry, exit;
     ray_interval(r, instance->lo, instance->hi, &entry, &exit);
     exit = exit > 0 ? exit * SPAN : exit;
-    float tmin = r->tmin > entry ? r->tmin : entry, t = r->t < exit ? r->t : exit;
-    if (!(tmin <= t)) return 0;
-    return ray_prepare(r, transform(instance->to_object, ray->org, 1), transform(instance->to_object, ray->dir, 0), tmin, t);
+    *tmin = r->tmin > entry ? r->tmin : entry;
+    *t = r->t < exit ? r->t : exit;
+    return *tmin <= *t;
+}
+
+/* A ray's image in an instance's space; the direction is not made unit, so t means the same there. */
+INLINE mr_ray ray_image(const mr_ray *ray, const mr_bvh_instance *instance, float tmin, float t)
+{
+    f4 o = transform(instance->to_object, ray->org, 1), d = transform(instance->to_object, ray->dir, 0);
+    return (mr_ray){ { o[0], o[1], o[2] }, tmin, { d[0], d[1], d[2] }, t };
 }
 
 /* The unit sphere about the origin against a ray in its space: the nearest root in [tmin, t]. The discriminant is taken from the point

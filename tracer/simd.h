@@ -8,12 +8,18 @@
  *
  * is defined by whoever includes this (the Makefile, for tracer/kernel.c). What every back end gives:
  *
- *   vf8  vf_load(p) vf_set(x) vf_store(p, a)       8 floats; load and store at multiples of 32 bytes
+ *   vf8  vf_load(p) vf_set(x) vf_store(p, a)       8 floats; load and store at multiples of 32 bytes, vf_loadu(p) anywhere
  *   vf8  vf_add vf_sub vf_mul vf_div vf_abs        IEEE single precision, each rounded: the same bits everywhere
  *   vf8  vf_min(a, b) vf_max(a, b)                 a < b ? a : b and a > b ? a : b, so with a NaN on either side the result is b
  *   vf8  vf_msub_loose(a, b, c)                    a * b - c, fused or not: only where a margin covers the difference
  *   vm8  vf_le vf_lt, vm_and vm_or vm_xor    lane masks; comparisons with a NaN are false
  *   unsigned vm_bits(m)                            lane i as bit i
+ *   vf8  vf_select(m, a, b)                        a where the lane of m is set, otherwise b
+ *   vf8  vf_copysign(a, b)                         |a| with b's sign
+ *   vf8  vf_set_bits(u)                            a bit pattern in every lane, not to be computed with
+ *
+ *   void simd_load_columns(p, out)                 eight records of eight floats from p on: field k of record i becomes lane i of out[k]
+ *   void simd_store_columns(p, in)                 the way back: lane i of in[k] becomes p[i][k] (each p[i] at a multiple of 16 bytes)
  *
  *   simd_push(ref, bits, child)                    writes the children in `bits` to ref[0 ..]; returns their number
  *   simd_push_sorted(dist, ref, bits, d, child)    the same with their distances d >= 0, the nearest last

@@ -63,6 +63,28 @@ static inline f4 f4_max(f4 a, f4 b)
 #endif
 }
 
+/* Rows become columns. */
+static inline void f4_transpose(f4 v[4])
+{
+    f4 a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5), b = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    f4 c = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5), d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    v[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    v[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    v[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    v[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
+/* Lane i's sign as bit i. */
+static inline unsigned f4_signs(f4 a)
+{
+#ifdef __SSE2__
+    return (unsigned)_mm_movemask_ps((__m128)a);
+#else
+    i4 s = (i4)((i4)a < 0) & (i4){ 1, 2, 4, 8 };
+    return (unsigned)(s[0] | s[1] | s[2] | s[3]);
+#endif
+}
+
 static inline f4 f4_abs(f4 a)
 {
     return (f4)((i4)a & (i4){ 0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF });

@@ -15,6 +15,11 @@ static inline vf8 vf_load(const float *p)
     return _mm256_load_ps(p);
 }
 
+static inline vf8 vf_loadu(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
 static inline void vf_store(float *p, vf8 x)
 {
     _mm256_store_ps(p, x);
@@ -93,6 +98,55 @@ static inline vm8 vm_xor(vm8 x, vm8 y)
 static inline unsigned vm_bits(vm8 m)
 {
     return (unsigned)_mm256_movemask_ps(m);
+}
+
+static inline vf8 vf_select(vm8 m, vf8 x, vf8 y)
+{
+    return _mm256_blendv_ps(y, x, m);
+}
+
+static inline vf8 vf_copysign(vf8 x, vf8 y)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_andnot_ps(sign, x), _mm256_and_ps(sign, y));
+}
+
+static inline vf8 vf_set_bits(uint32_t bits)
+{
+    return _mm256_castsi256_ps(_mm256_set1_epi32((int)bits));
+}
+
+/* Transposes the 4x4 blocks of 8 registers: out[k] holds field k of what stood in in[0 .. 3], and in the upper half of the upper halves. */
+static inline void simd_transpose_halves(const __m256 *in, __m256 *out)
+{
+    __m256 a = _mm256_unpacklo_ps(in[0], in[1]), b = _mm256_unpackhi_ps(in[0], in[1]);
+    __m256 c = _mm256_unpacklo_ps(in[2], in[3]), d = _mm256_unpackhi_ps(in[2], in[3]);
+    out[0] = _mm256_shuffle_ps(a, c, 0x44);
+    out[1] = _mm256_shuffle_ps(a, c, 0xEE);
+    out[2] = _mm256_shuffle_ps(b, d, 0x44);
+    out[3] = _mm256_shuffle_ps(b, d, 0xEE);
+}
+
+static inline void simd_load_columns(const float *p, vf8 *out)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256 in[4];
+        for (int i = 0; i < 4; i++)
+            in[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 8 * i + 4 * half)), _mm_loadu_ps(p + 8 * (i + 4) + 4 * half), 1);
+        simd_transpose_halves(in, out + 4 * half);
+    }
+}
+
+static inline void simd_store_columns(float *const *p, const vf8 *in)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256 out[4];
+        simd_transpose_halves(in + 4 * half, out);
+        for (int i = 0; i < 4; i++) {
+            _mm_store_ps(p[i] + 4 * half, _mm256_castps256_ps128(out[i]));
+            _mm_store_ps(p[i + 4] + 4 * half, _mm256_extractf128_ps(out[i], 1));
+        }
+    }
 }
 
 /* Lane numbers of the set bits, ascending; the rest is 0. (pdep spreads eight mask bits to bytes, pext packs the chosen lane numbers.) */

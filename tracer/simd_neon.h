@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <arm_neon.h>
 
+#include "tracer/simd4.h"
+
 typedef struct vf8 {
     float32x4_t a, b; /* lanes 0..3, 4..7 */
 } vf8;
@@ -16,6 +18,11 @@ typedef struct vm8 {
 static inline vf8 vf_load(const float *p)
 {
     return (vf8){ vld1q_f32(p), vld1q_f32(p + 4) };
+}
+
+static inline vf8 vf_loadu(const float *p)
+{
+    return vf_load(p);
 }
 
 static inline void vf_store(float *p, vf8 x)
@@ -100,6 +107,27 @@ static inline unsigned vm_bits(vm8 m)
     return vaddvq_u32(vorrq_u32(vandq_u32(m.a, vld1q_u32(low)), vandq_u32(m.b, vld1q_u32(high))));
 }
 
+static inline vf8 vf_select(vm8 m, vf8 x, vf8 y)
+{
+    return (vf8){ vbslq_f32(m.a, x.a, y.a), vbslq_f32(m.b, x.b, y.b) };
+}
+
+static inline vf8 vf_set_bits(uint32_t bits)
+{
+    float32x4_t x = vreinterpretq_f32_u32(vdupq_n_u32(bits));
+    return (vf8){ x, x };
+}
+
+static inline vf8 vf_copysign(vf8 x, vf8 y)
+{
+    const uint32x4_t sign = vdupq_n_u32(0x80000000u);
+    return (vf8){ vbslq_f32(sign, y.a, x.a), vbslq_f32(sign, y.b, x.b) };
+}
+
+#define SIMD_A(x) (f4)(x).a
+#define SIMD_B(x) (f4)(x).b
+#define SIMD_PAIR(low, high) (vf8){ (float32x4_t)(low), (float32x4_t)(high) }
 #include "tracer/simd_lists.h"
+#include "tracer/simd_pairs.h"
 
 #endif

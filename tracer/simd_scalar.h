@@ -17,6 +17,11 @@ static inline vf8 vf_load(const float *p)
     return r;
 }
 
+static inline vf8 vf_loadu(const float *p)
+{
+    return vf_load(p);
+}
+
 static inline void vf_store(float *p, vf8 a)
 {
     memcpy(p, a.v, sizeof a.v);
@@ -45,6 +50,7 @@ SCALAR_MAP(vf_div, (vf8 a, vf8 b), a.v[i] / b.v[i])
 SCALAR_MAP(vf_min, (vf8 a, vf8 b), a.v[i] < b.v[i] ? a.v[i] : b.v[i])
 SCALAR_MAP(vf_max, (vf8 a, vf8 b), a.v[i] > b.v[i] ? a.v[i] : b.v[i])
 SCALAR_MAP(vf_abs, (vf8 a), fabsf(a.v[i]))
+SCALAR_MAP(vf_copysign, (vf8 a, vf8 b), copysignf(a.v[i], b.v[i]))
 SCALAR_MAP(vf_msub_loose, (vf8 a, vf8 b, vf8 c), a.v[i] * b.v[i] - c.v[i])
 SCALAR_COMPARE(vf_le, <=)
 SCALAR_COMPARE(vf_lt, <)
@@ -67,6 +73,31 @@ static inline vm8 vm_xor(vm8 a, vm8 b)
 static inline unsigned vm_bits(vm8 m)
 {
     return m;
+}
+
+static inline vf8 vf_select(vm8 m, vf8 a, vf8 b)
+{
+    for (int i = 0; i < 8; i++) b.v[i] = m >> i & 1 ? a.v[i] : b.v[i];
+    return b;
+}
+
+static inline vf8 vf_set_bits(uint32_t bits)
+{
+    vf8 r;
+    for (int i = 0; i < 8; i++) memcpy(&r.v[i], &bits, sizeof bits);
+    return r;
+}
+
+static inline void simd_load_columns(const float *p, vf8 *out)
+{
+    for (int i = 0; i < 8; i++)
+        for (int k = 0; k < 8; k++) out[k].v[i] = p[8 * i + k];
+}
+
+static inline void simd_store_columns(float *const *p, const vf8 *in)
+{
+    for (int i = 0; i < 8; i++)
+        for (int k = 0; k < 8; k++) p[i][k] = in[k].v[i];
 }
 
 #include "tracer/simd_lists.h"

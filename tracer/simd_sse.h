@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <emmintrin.h>
 
+#include "tracer/simd4.h"
+
 typedef struct vf8 {
     __m128 a, b; /* lanes 0..3, 4..7 */
 } vf8;
@@ -13,6 +15,11 @@ typedef vf8 vm8; /* all bits of a lane set or clear */
 static inline vf8 vf_load(const float *p)
 {
     return (vf8){ _mm_load_ps(p), _mm_load_ps(p + 4) };
+}
+
+static inline vf8 vf_loadu(const float *p)
+{
+    return (vf8){ _mm_loadu_ps(p), _mm_loadu_ps(p + 4) };
 }
 
 static inline void vf_store(float *p, vf8 x)
@@ -97,6 +104,26 @@ static inline unsigned vm_bits(vm8 m)
     return (unsigned)_mm_movemask_ps(m.a) | (unsigned)_mm_movemask_ps(m.b) << 4;
 }
 
+static inline vf8 vf_select(vm8 m, vf8 x, vf8 y)
+{
+    return (vf8){ _mm_or_ps(_mm_and_ps(m.a, x.a), _mm_andnot_ps(m.a, y.a)), _mm_or_ps(_mm_and_ps(m.b, x.b), _mm_andnot_ps(m.b, y.b)) };
+}
+
+static inline vf8 vf_set_bits(uint32_t bits)
+{
+    __m128 x = _mm_castsi128_ps(_mm_set1_epi32((int)bits));
+    return (vf8){ x, x };
+}
+
+static inline vf8 vf_copysign(vf8 x, vf8 y)
+{
+    return vf_select(vf_set_bits(0x80000000u), y, x);
+}
+
+#define SIMD_A(x) (f4)(x).a
+#define SIMD_B(x) (f4)(x).b
+#define SIMD_PAIR(low, high) (vf8){ (__m128)(low), (__m128)(high) }
 #include "tracer/simd_lists.h"
+#include "tracer/simd_pairs.h"
 
 #endif

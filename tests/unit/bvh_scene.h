@@ -292,14 +292,26 @@ static inline void reference_take(reference *f, float t, uint32_t instance, uint
 
 static inline void reference_walk(reference *f, const ray_setup *r, uint32_t ref, uint32_t instance);
 
+/* One ray made ready; 0 when it can hit nothing. */
+static inline int reference_prepare(const mr_ray *ray, ray_setup *out)
+{
+    mr_ray eight[8] = { *ray };
+    ray_setup nobody, *const all[8] = { out, &nobody, &nobody, &nobody, &nobody, &nobody, &nobody, &nobody };
+    return rays_prepare(eight, all) & 1;
+}
+
 static inline void reference_instance(reference *f, const ray_setup *r, const mr_bvh_instance *record)
 {
-    ray_setup in = *r;
-    float t;
+    ray_setup in;
+    float tmin, tmax, t;
     if (f->any && record->flags & MR_INSTANCE_NO_SHADOW) return;
-    if (!ray_enter(&in, f->ray, record)) return;
-    if (record->kind == MR_INSTANCE_MESH) reference_walk(f, &in, record->root, record->instance);
-    else if (sphere_hit(record, f->ray, in.tmin, in.t, &t)) reference_take(f, t, record->instance, MR_SPHERE);
+    if (!ray_cut(r, record, &tmin, &tmax)) return;
+    if (record->kind == MR_INSTANCE_SPHERE) {
+        if (sphere_hit(record, f->ray, tmin, tmax, &t)) reference_take(f, t, record->instance, MR_SPHERE);
+        return;
+    }
+    mr_ray image = ray_image(f->ray, record, tmin, tmax);
+    if (reference_prepare(&image, &in)) reference_walk(f, &in, record->root, record->instance);
 }
 
 static inline void reference_leaf(reference *f, const ray_setup *r, const mr_bvh_leaf *leaf, uint32_t instance)
@@ -328,7 +340,7 @@ static inline mr_hit reference_trace(const void *bvh, const mr_ray *ray, int any
 {
     reference f = { .base = bvh, .ray = ray, .any = any, .hit = { ray->tmax, MR_NONE, 0, 0 } };
     ray_setup r;
-    if (ray_begin(&r, ray)) reference_walk(&f, &r, 0, 0);
+    if (reference_prepare(ray, &r)) reference_walk(&f, &r, 0, 0);
     *blocked = f.blocked;
     return f.hit;
 }
