@@ -12,7 +12,7 @@
 
 #include "tracer/error.h"
 
-/* t counts in |dir|; dir need not be of unit length. tmin >= 0. A ray with a NaN or a zero direction hits nothing. */
+/* t counts in |dir|; dir need not be of unit length. tmin >= 0. A ray with a NaN, a zero or an infinite direction hits nothing. */
 typedef struct mr_ray {
     float org[3], tmin, dir[3], tmax;
 } mr_ray;

@@ -48,7 +48,7 @@
 #define SPAN 1.000001f
 #define REACH 1.000003f
 #define MIN_DIR 1e-18f     /* a smaller component counts as this: its reciprocal must stay finite */
-#define MIN_LENGTH 1e-12f  /* a direction shorter than this in every component hits nothing */
+#define MIN_LENGTH 1e-12f  /* a direction whose components add up to less hits nothing */
 #define START_MARGIN 2e-6f /* rule 1: of the triangle's extent */
 #define MOVE 4e-6f         /* rule 3: what needs no explanation, of t */
 #define ROUNDING 4e-6f     /* rule 3: about 64 e, a dozen operations with room to spare */
@@ -78,11 +78,12 @@ INLINE void permute(const vf8 *v, vm8 first, vm8 second, vf8 *out)
     for (int a = 0; a < 3; a++) out[a] = vf_select(first, v[(a + 1) % 3], vf_select(second, v[(a + 2) % 3], v[a]));
 }
 
-/* Finite, not beyond the limits, and with a direction; false for NaN. */
+/* Not beyond the limits, with a direction, all of it finite; false for NaN. (An infinite direction would meet even unused children, whose
+ * boxes are infinite.) */
 INLINE vm8 rays_usable(const vf8 *o, const vf8 *size, vf8 tmin, vf8 tmax)
 {
-    vf8 sum = vf_add(vf_add(vf_abs(o[0]), vf_abs(o[1])), vf_abs(o[2])), longest = vf_max(vf_max(size[0], size[1]), size[2]);
-    vm8 ok = vm_and(vf_le(sum, vf_set(MR_BVH_MAX_COORD)), vf_le(vf_set(MIN_LENGTH), longest));
+    vf8 far = vf_add(vf_add(vf_abs(o[0]), vf_abs(o[1])), vf_abs(o[2])), length = vf_add(vf_add(size[0], size[1]), size[2]);
+    vm8 ok = vm_and(vf_le(far, vf_set(MR_BVH_MAX_COORD)), vm_and(vf_le(vf_set(MIN_LENGTH), length), vf_le(length, vf_set(FLT_MAX))));
     return vm_and(ok, vf_le(tmin, tmax));
 }
 
@@ -103,7 +104,7 @@ INLINE unsigned rays_prepare(const mr_ray *rays, ray_setup *const *out)
         row[0][a] = id;
         row[0][3 + a] = vf_add(c, margin);
         row[1][a] = vf_sub(c, margin);
-        row[1][3 + a] = vf_select(vf_lt(vf_copysign(vf_set(1), d[a]), zero), rows[1], rows[0]); /* by the sign bit: 1 / inf is 0 */
+        row[1][3 + a] = vf_select(vf_lt(id, zero), rows[1], rows[0]);
         row[3][a] = c;
     }
     row[0][6] = vf_max(in[3], zero);
