@@ -59,7 +59,8 @@ typedef struct co_result {
 co_scheduler *co_scheduler_new(uint32_t lease_ms); /* NULL without memory */
 void co_scheduler_free(co_scheduler *s);
 
-/* The next action, in order: 1, or 0 when there is none. Take all of them after each event. */
+/* The next action, in order: 1, or 0 when there is none. Take all of them after each event; only after results of jobs that are not verified may they
+ * wait for the next such result. */
 int co_scheduler_next(co_scheduler *s, co_action *out);
 
 /* Tiles to be done twice are chosen by this number: nobody should be able to guess it. */

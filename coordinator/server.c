@@ -428,6 +428,13 @@ static void refuse_role(co_server *s, uint32_t peer)
     co_server_error(s, peer, WIRE_ERROR_REFUSED, text);
 }
 
+/* Its results may bring about evictions, which go before everything else. */
+static int verified(const co_server *s, uint64_t job)
+{
+    const server_job *j = co_server_find(s, job);
+    return j && j->spool;
+}
+
 static void handle(co_server *s, uint32_t peer, unsigned roles, const void *bytes, size_t size_bytes)
 {
     uint64_t now_us = co_now_us();
@@ -441,7 +448,10 @@ static void handle(co_server *s, uint32_t peer, unsigned roles, const void *byte
         if (wire_type_from(s->in.type)) refuse_role(s, peer);
         return;
     }
+    int plain = s->in.type == WIRE_RESULT && !verified(s, s->in.result.job);
+    if (!plain) flush(s); /* what plain results led to may wait a little; nothing else is handled with actions outstanding */
     if (!co_server_worker_said(s, now_us, peer, size_bytes)) (void)co_server_client_said(s, now_us, peer);
+    if (!plain) flush(s);
 }
 
 static void doubt_peer(co_server *s, uint32_t peer)
