@@ -70,6 +70,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 EACH_OBJ := $(foreach src,$(EACH_SRC),$(KERNELS:%=$(B)/$(src:.c=).%.o))
 tracer_OBJ := $(call objects,$(tracer_SRC)) $(EACH_OBJ)
 ARCHIVES := $(LIBRARIES:%=$(B)/lib%.a)
+MEDDLER := $(B)/tests/cluster/meddler
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 # Benchmarks: programs of their own, over a library of what they share. Embree is compared with where it is installed.
 BENCHES := $(addprefix $(B)/bench/,rays growth split coordinator lives)
@@ -120,9 +121,9 @@ render: deps ## install what is missing, build, render mobydock into out/mobydoc
 test: deps-test ## install what the tests need, build, run every test
 	@$(MAKE) --no-print-directory $(JOBS) all tests benches
 	@$(MAKE) --no-print-directory unit
-	MOBYRAY=$(CURDIR)/$(BIN) $(PYTHON) -m pytest -p no:cacheprovider -q tests $(PYTEST_FLAGS)
+	MOBYRAY=$(CURDIR)/$(BIN) MEDDLER=$(CURDIR)/$(MEDDLER) $(PYTHON) -m pytest -p no:cacheprovider -q tests $(PYTEST_FLAGS)
 
-tests: $(TESTS)
+tests: $(TESTS) $(MEDDLER)
 
 unit: $(TESTS) # runs the C tests; every one runs, then the first failure counts
 	@failed=; for test in $(TESTS); do echo "== $$test"; $$test || failed="$$failed $$test"; done; \
@@ -130,7 +131,7 @@ unit: $(TESTS) # runs the C tests; every one runs, then the first failure counts
 
 chaos: deps-test ## the fault tests at full size (tests/FAULTS.md); `make test` runs a short form of each
 	@$(MAKE) --no-print-directory $(JOBS) all tests
-	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py $(PYTEST_FLAGS)
+	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) MEDDLER=$(CURDIR)/$(MEDDLER) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py $(PYTEST_FLAGS)
 
 bench: bench-rays bench-growth bench-split bench-coordinator bench-workers ## all of the following five: tables, and JSON in out/
 

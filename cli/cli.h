@@ -6,6 +6,7 @@
 #define CLI_H
 
 #include "cli/args.h"
+#include "coordinator/server.h"
 #include "tracer/error.h"
 #include "tracer/kernel.h"
 #include "tracer/pack.h"
@@ -21,7 +22,7 @@ typedef struct cli_command {
     int (*run)(const arg_result *args, mr_error *err);
 } cli_command;
 
-extern const cli_command render_command, coordinator_command, worker_command, scene_command, bench_command, ping_command,
+extern const cli_command render_command, submit_command, status_command, cancel_command, simulate_command, coordinator_command, worker_command, scene_command, bench_command, ping_command,
     keygen_command, help_command, version_command;
 
 /* All of them, in the order of the help text; NULL ends the list. */
@@ -44,6 +45,12 @@ typedef struct cli_picture {
     {"tile", 0, ARG_COUNT, &(picture).tile, 1, MR_MAX_TILE, "N", "side of a tile in pixels (default: chosen from the picture)"},      \
     {"seed", 0, ARG_COUNT, &(picture).seed, 0, UINT32_MAX, "N", "of the random numbers (default: 0)"}
 
+/* How a job is to be done, for a static co_job_options. */
+#define CLI_JOB_DEFAULTS {.priority = 5}
+#define CLI_JOB_OPTIONS(how)                                                                                                           \
+    {"priority", 0, ARG_COUNT, &(how).priority, 0, 9, "N", "0..9, greater is sooner, equals share (default: 5)"},                     \
+    {"verify", 0, ARG_COUNT, &(how).verify_percent, 0, 100, "PERCENT", "of the tiles are done twice by different workers and compared; finding the liar takes three"}
+
 /* Compiles or opens SCENE with all CPUs; close with mr_pack_close. */
 int cli_load_scene(mr_pack *pack, const char *path, mr_error *err);
 
@@ -55,6 +62,9 @@ int cli_pick_kernel(const mr_kernel **kernel, mr_error *err);
 
 /* NAME.png, after the scene folder or file. Valid for the process's life. */
 int cli_default_output(const char **out, const char *scene, mr_error *err);
+
+/* The same without .png, for people; "" when there is none. */
+const char *cli_scene_name(const char *scene);
 
 /* MR_OK when path has an ending we write and a file can be made beside it; nothing is left behind. */
 int cli_check_output(const char *path, mr_error *err);

@@ -120,6 +120,15 @@ int cli_default_output(const char **out, const char *scene, mr_error *err)
     return MR_OK;
 }
 
+const char *cli_scene_name(const char *scene)
+{
+    static char name[64];
+    const char *file;
+    if (cli_default_output(&file, scene, NULL) != MR_OK) return "";
+    (void)snprintf(name, sizeof name, "%.*s", (int)(strlen(file) - strlen(".png")), file);
+    return name;
+}
+
 int cli_check_writable(const char *path, mr_error *err)
 {
     char probe[4096];

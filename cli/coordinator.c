@@ -1,4 +1,5 @@
 /* mobyray coordinator: hands tiles to whoever comes; renders its own SCENE first, when one is given, then serves further jobs. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ enum {
 
 static cli_picture asked;
 static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report, *state, *key;
-static uint32_t lease_ms;
+static const char *pictures = ".";
+static uint32_t lease_ms, verify;
 static int exit_when_done, insecure, quiet;
 
 static const arg_option options[] = {
@@ -31,6 +33,8 @@ static const arg_option options[] = {
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", "SCENE's picture: .png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
     CLI_PICTURE_OPTIONS(asked),
     {"state", 0, ARG_TEXT, &state, 0, 0, "DIR", "keep jobs and finished tiles in this folder, and go on with what is in it"},
+    {"pictures", 0, ARG_TEXT, &pictures, 0, 0, "DIR", "where pictures of `mobyray submit` go, as job-NUMBER-NAME (default: the current folder)"},
+    {"verify", 0, ARG_COUNT, &verify, 0, 100, "PERCENT", "of the tiles of every job are done twice by different workers and compared"},
     {"lease", 0, ARG_COUNT, &lease_ms, 100, 3600000, "MS", "a worker silent for so many milliseconds is lost (default: 900)"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write SCENE's closing figures as JSON"},
@@ -43,19 +47,52 @@ typedef struct coordinator {
     uint64_t job;  /* SCENE's; 0: none */
     int any_job;   /* one has been here, whoever gave it */
     mr_pack pack;  /* SCENE's */
+    const char *scene;
+    mr_picture size; /* of SCENE's picture */
     char picture[4096]; /* the whole name of SCENE's picture: so a later life knows it */
 } coordinator;
-
-static int pump(void *user, mr_error *err)
-{
-    coordinator *c = user;
-    if (signals_stop) return mr_fail(err, MR_INTERRUPTED, "interrupted");
-    return co_server_step(c->server, STEP_MS, err);
-}
 
 static void say(coordinator *c, const char *line)
 {
     log_line(&c->bar, line);
+}
+
+/* The file of a submitted job: a name from a client becomes letters, digits and a few signs, in our own folder. */
+static void file_of(const co_detached *job, char *file, size_t size)
+{
+    char name[64];
+    size_t length = 0;
+    for (const char *c = job->name; *c && length < sizeof name - 1; c++, length++)
+        name[length] = (char)(isalnum((unsigned char)*c) || (*c == '.' && length) || *c == '-' || *c == '_' ? *c : '_');
+    name[length] = 0;
+    int known = mr_film_format_check(name, NULL) == MR_OK;
+    (void)snprintf(file, size, "%s/job-%llu%s%s%s", pictures, (unsigned long long)job->job, length ? "-" : "", name, known ? "" : ".png");
+}
+
+static void conclude(coordinator *c, const co_detached *job)
+{
+    char file[4096], line[512];
+    co_job_status status;
+    mr_error err;
+    if (co_server_status(c->server, job->job, &status) != MR_OK) return;
+    file_of(job, file, sizeof file);
+    (void)snprintf(line, sizeof line, "%.400s", file);
+    if (status.state == CO_JOB_DONE && mr_film_save(co_server_film(c->server, job->job), job->pack->settings, file, &err) != MR_OK)
+        (void)snprintf(line, sizeof line, "%.500s", err.text);
+    co_server_conclude(c->server, job->job, status.state == CO_JOB_DONE ? line : "");
+    if (status.state != CO_JOB_DONE) return;
+    (void)snprintf(file, sizeof file, "job %llu: %s", (unsigned long long)job->job, line);
+    say(c, file);
+}
+
+static int pump(void *user, mr_error *err)
+{
+    coordinator *c = user;
+    co_detached job;
+    if (signals_stop) return mr_fail(err, MR_INTERRUPTED, "interrupted");
+    int status = co_server_step(c->server, STEP_MS, err);
+    for (uint64_t after = 0; status == MR_OK && co_server_detached(c->server, after, &job); after = job.job) conclude(c, &job);
+    return status;
 }
 
 static int save(coordinator *c, const co_job_status *status, mr_error *err)
@@ -76,7 +113,7 @@ static int save_owned(coordinator *c, const co_owned *o, const co_job_status *st
 {
     char line[512];
     int result = MR_OK;
-    if (status->state == CO_JOB_FAILED) result = report_failure(c->server, o->job, status, err);
+    if (status->state == CO_JOB_FAILED) result = report_failure(c->server, o->job, status, "SCENE", &o->picture, err);
     if (status->state == CO_JOB_DONE) result = mr_film_save(co_server_film(c->server, o->job), o->pack->settings, o->output, err);
     if (result != MR_OK) return result;
     (void)snprintf(line, sizeof line, "the picture of job %llu is in %.400s", (unsigned long long)o->job, o->output);
@@ -111,7 +148,7 @@ static int render_job(coordinator *c, mr_error *err)
     }
     progress_end(&c->bar);
     if (result != MR_OK) return result;
-    return status.state == CO_JOB_DONE ? save(c, &status, err) : report_failure(c->server, c->job, &status, err);
+    return status.state == CO_JOB_DONE ? save(c, &status, err) : report_failure(c->server, c->job, &status, c->scene, &c->size, err);
 }
 
 /* The job that a former life began for the same file, if it is the same picture of the same scene. Another one for that file is replaced. */
@@ -141,6 +178,8 @@ static int render_scene(coordinator *c, const char *scene, mr_error *err)
     if (status != MR_OK) return status;
     const mr_picture picture = cli_resolve_picture(&asked, &c->pack);
     status = mr_picture_check(&picture, err);
+    c->scene = scene;
+    c->size = picture;
     if (status == MR_OK) take_up(c, &picture);
     if (status == MR_OK && !c->job) status = co_server_submit_to(c->server, &c->pack, &picture, asked.tile, NULL, c->picture, &c->job, err);
     if (status != MR_OK) return status;
@@ -186,7 +225,7 @@ static int run_server(coordinator *c, const char *scene, mr_error *err)
     say(c, line);
     int status = scene ? render_scene(c, scene, err) : MR_OK;
     if (status == MR_OK && scene) c->any_job = 1;
-    if (status == MR_OK && scene && !exit_when_done) say(c, "waiting for further jobs: mobyray render SCENE --cluster ENDPOINT");
+    if (status == MR_OK && scene && !exit_when_done) say(c, "waiting for further jobs: mobyray render or submit SCENE --cluster ENDPOINT");
     if (status == MR_OK) status = serve(c, err);
     if (c->job && status != MR_OK && !state) { /* with a state, the next life goes on with it */
         (void)co_server_cancel(c->server, c->job);
@@ -208,6 +247,7 @@ static int check_reach(mr_error *err)
 static int check(const char *scene, mr_error *err)
 {
     int status = check_reach(err);
+    if (status == MR_OK && verify && state) status = mr_fail(err, MR_USAGE, "--verify and --state exclude each other: a journal cannot take back what it has accepted");
     if (status == MR_OK && scene && !output) status = cli_default_output(&output, scene, err);
     if (status == MR_OK && output) status = cli_check_output(output, err);
     if (status == MR_OK && report) status = cli_check_writable(report, err);
@@ -217,7 +257,7 @@ static int check(const char *scene, mr_error *err)
 static int open_server(coordinator *c, mr_error *err)
 {
     co_keys keys = {.permits = NULL};
-    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .log = log_line, .user = &c->bar};
+    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .verify_percent = verify, .log = log_line, .user = &c->bar};
     int status = key ? keys_load_coordinator(key, &keys, err) : MR_OK;
     if (status == MR_OK) status = co_server_open(&c->server, &config, err);
     keys_wipe(&keys);
@@ -256,7 +296,7 @@ const cli_command coordinator_command = {
     "coordinator",
     "hand tiles to workers, render SCENE and further jobs",
     "[SCENE] [OPTIONS]",
-    "Renders SCENE, when one is given, with the workers that join, then stays up for jobs of `mobyray render --cluster`.\n"
+    "Renders SCENE, when one is given, with the workers that join, then stays up for jobs of `mobyray render --cluster` and `mobyray submit`.\n"
     "On SIGTERM it cancels what is under way and ends; with --state it leaves that to its next life.\n"
     "With --state, a tile counts once it is on disk: killed at any moment, the coordinator goes on where it was.",
     options,

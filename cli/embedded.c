@@ -35,6 +35,8 @@ struct embedded {
     int key_file;    /* in memory, holds the workers' key; + 1, 0: none */
     unsigned workers, replacements;
     pid_t *children; /* 0: gone and not replaced */
+    const co_job_options *options;
+    const char *scene;
     uint64_t job;    /* 0: none */
 };
 
@@ -199,16 +201,22 @@ static void share_pack(const embedded *e, const mr_pack *pack)
     if (fclose(file) != 0 || !whole || rename(temporary, path) != 0) (void)unlink(temporary);
 }
 
+void embedded_set(embedded *e, const co_job_options *options, const char *scene)
+{
+    e->options = options;
+    e->scene = scene;
+}
+
 int embedded_render(embedded *e, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const mr_film **film,
                     co_job_status *status, mr_error *err)
 {
     if (e->job) co_server_forget(e->server, e->job);
     e->job = 0;
     share_pack(e, pack);
-    int result = co_server_submit(e->server, pack, picture, tile, &e->job, err);
+    int result = co_server_submit_to(e->server, pack, picture, tile, e->options, NULL, &e->job, err);
     if (result == MR_OK) result = pump_to_end(e, status, err);
     if (result != MR_OK) return result;
-    if (status->state != CO_JOB_DONE) return report_failure(e->server, e->job, status, err);
+    if (status->state != CO_JOB_DONE) return report_failure(e->server, e->job, status, e->scene ? e->scene : "SCENE", picture, err);
     *film = co_server_film(e->server, e->job);
     return MR_OK;
 }

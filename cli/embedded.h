@@ -23,6 +23,9 @@ int embedded_pump(void *user, mr_error *err);
 /* Waits up to a few seconds until every worker has joined. Not needed for a render, which takes them as they come. */
 int embedded_wait_joined(embedded *e, mr_error *err);
 
+/* How the next renders are to be done (NULL: the defaults); scene: its name in messages. Both borrowed. */
+void embedded_set(embedded *e, const co_job_options *options, const char *scene);
+
 /* Renders. *film stays valid until the next render or embedded_stop. */
 int embedded_render(embedded *e, const mr_pack *pack, const mr_picture *picture, uint32_t tile, const mr_film **film,
                     co_job_status *status, mr_error *err);

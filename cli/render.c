@@ -8,6 +8,7 @@
 #include "cli/load.h"
 #include "cli/local.h"
 #include "cli/progress.h"
+#include "cli/replay.h"
 #include "cli/report.h"
 #include "cli/signals.h"
 #include "coordinator/client.h"
@@ -21,7 +22,10 @@ static const uint32_t unset = UINT32_MAX;
 static cli_picture asked;
 static const char *output, *cluster, *key, *report;
 static uint32_t workers = UINT32_MAX, threads;
+static co_job_options how = CLI_JOB_DEFAULTS;
+static arg_list only_tile;
 static int quiet;
+static const char *scene_path;
 
 static const arg_option options[] = {
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", ".png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
@@ -30,6 +34,8 @@ static const arg_option options[] = {
     {"threads", 0, ARG_COUNT, &threads, 1, MAX_THREADS, "N", "of each worker (default: 1; with --workers 0: one a CPU)"},
     {"cluster", 0, ARG_ENDPOINT, &cluster, 0, 0, "ENDPOINT", "give the job to the coordinator at tcp://HOST:PORT instead"},
     CLI_KEY_OPTION(key),
+    CLI_JOB_OPTIONS(how),
+    {"only-tile", 0, ARG_LIST, &only_tile, 0, UINT32_MAX, "X,Y,W,H,FIRST,COUNT", "trace this tile alone, in this process, as a failed job names it"},
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write the closing figures as JSON"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no progress, no figures"},
     {.name = NULL}};
@@ -38,7 +44,9 @@ static const arg_option options[] = {
 static int check(const char *scene, const mr_kernel **kernel, mr_error *err)
 {
     if (cluster && workers != unset) return mr_fail(err, MR_USAGE, "--cluster and --workers exclude each other");
+    if (only_tile.count && (cluster || (workers != unset && workers != 0))) return mr_fail(err, MR_USAGE, "--only-tile is traced in this process: no --cluster, no --workers but 0");
     int status = cli_pick_kernel(kernel, err);
+    if (only_tile.count) return status == MR_OK && output ? cli_check_output(output, err) : status;
     if (status == MR_OK && !output) status = cli_default_output(&output, scene, err);
     if (status == MR_OK) status = cli_check_output(output, err);
     if (status == MR_OK && report) status = cli_check_writable(report, err);
@@ -73,7 +81,8 @@ static int trace_remotely(const mr_pack *pack, const mr_picture *picture, progre
     int with_keys, status = keys_load(key, keys_of_client, &keys, &with_keys, err);
     if (status != MR_OK) return status;
     const co_client_config config = {
-        .endpoint = cluster, .keys = with_keys ? &keys : NULL, .progress = show_progress, .user = bar, .stop = &signals_stop};
+        .endpoint = cluster, .keys = with_keys ? &keys : NULL, .progress = show_progress, .user = bar, .stop = &signals_stop,
+        .options = how, .name = cli_scene_name(scene_path), .scene = scene_path};
     status = co_client_render(&config, pack, picture, asked.tile, film, done, err);
     sodium_memzero(&keys, sizeof keys);
     return status;
@@ -120,6 +129,7 @@ static int render_embedded(const char *scene, mr_error *err)
     embedded *cluster_here = NULL;
     int status = embedded_start(&cluster_here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &bar, err);
     if (status != MR_OK) return status;
+    embedded_set(cluster_here, &how, scene);
     status = cli_load_scene_pumped(&pack, scene, embedded_pump, cluster_here, err);
     if (status == MR_OK) {
         status = prepare(&pack, &picture, &bar, err);
@@ -139,6 +149,8 @@ static int run_render(const arg_result *args, mr_error *err)
     const char *scene = args->positional[0];
     int status = check(scene, &kernel, err);
     if (status != MR_OK) return status;
+    scene_path = scene;
+    if (only_tile.count) return replay_tile(scene, &asked, &only_tile, kernel, output, err);
     return cluster || workers == 0 ? render_simply(scene, kernel, err) : render_embedded(scene, err);
 }
 

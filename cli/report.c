@@ -17,6 +17,9 @@ void report_print(const co_job_status *status)
             per_second(status->samples_done, status) * 1e-6, per_second(status->rays, status) * 1e-6,
             (unsigned long long)status->tiles, status->workers_seen, status->workers_seen == 1 ? "" : "s",
             (unsigned long long)status->tiles_redone, status->tiles_redone == 1 ? "" : "s");
+    if (status->verified || status->evicted)
+        fprintf(stderr, "%llu results were done twice and agreed, %u worker%s evicted\n", (unsigned long long)status->verified, status->evicted,
+                status->evicted == 1 ? " was" : "s were");
 }
 
 static void add_hash(cJSON *json, const char *key, const uint8_t hash[MR_HASH_BYTES])
@@ -37,6 +40,8 @@ static cJSON *make_report(const co_job_status *status, const mr_pack *pack, cons
     (void)cJSON_AddNumberToObject(json, "tiles", (double)status->tiles);
     (void)cJSON_AddNumberToObject(json, "workers_seen", status->workers_seen);
     (void)cJSON_AddNumberToObject(json, "tiles_redone", (double)status->tiles_redone);
+    (void)cJSON_AddNumberToObject(json, "tiles_verified", (double)status->verified);
+    (void)cJSON_AddNumberToObject(json, "workers_evicted", status->evicted);
     (void)cJSON_AddNumberToObject(json, "width", film->width);
     (void)cJSON_AddNumberToObject(json, "height", film->height);
     (void)cJSON_AddNumberToObject(json, "spp", film->spp);
@@ -56,10 +61,11 @@ int report_save(const char *path, const co_job_status *status, const mr_pack *pa
     return result;
 }
 
-int report_failure(co_server *server, uint64_t job, const co_job_status *status, mr_error *err)
+int report_failure(co_server *server, uint64_t job, const co_job_status *status, const char *scene, const mr_picture *picture, mr_error *err)
 {
     char missing[512];
+    if (status->state == CO_JOB_CANCELLED) return mr_fail(err, MR_FAILED, "the job was cancelled");
     co_server_missing(server, job, missing, sizeof missing, 8);
-    return mr_fail(err, MR_FAILED, "%llu of %llu tiles are missing: %s", (unsigned long long)(status->tiles - status->tiles_done),
-                   (unsigned long long)status->tiles, missing);
+    return mr_fail(err, MR_FAILED, "%llu of %llu tiles are missing. To replay one: " CO_REPLAY_FORMAT, (unsigned long long)(status->tiles - status->tiles_done),
+                   (unsigned long long)status->tiles, scene, picture->width, picture->height, picture->spp, picture->seed, missing);
 }

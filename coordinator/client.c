@@ -37,7 +37,7 @@ typedef struct client {
     enum stage stage;
     uint64_t job;
     uint64_t heard_ms, tried_ms, asked_ms, stop_ms;
-    int answered, cancelling;
+    int answered, detached;
     uint32_t rows_asked, rows_in; /* of the film: rows come in the order asked for */
 } client;
 
@@ -82,6 +82,10 @@ static void submit(client *c)
     s->pack_bytes = c->pack->size_bytes;
     s->picture = (wire_picture){ c->picture->width, c->picture->height, c->picture->spp, c->picture->seed };
     s->tile = c->tile;
+    s->priority = c->config->options.priority;
+    s->verify = c->config->options.verify_percent;
+    s->flags = c->detached ? WIRE_SUBMIT_DETACHED : 0;
+    (void)snprintf(s->name, sizeof s->name, "%s", c->config->name ? c->config->name : "");
     send_out(c, NULL, 0);
     c->asked_ms = now_ms();
 }
@@ -134,7 +138,8 @@ static void accepted(client *c)
 {
     if (c->stage != SUBMITTING && c->job == c->in.job.job) return;
     c->job = c->in.job.job;
-    c->stage = WAITING;
+    c->stage = c->detached ? FINISHED : WAITING;
+    if (c->detached) return;
     say_job(c, WIRE_STATUS);
 }
 
@@ -144,11 +149,16 @@ static int job_status(client *c)
     if (c->stage != WAITING || s->job != c->job) return MR_OK;
     *c->status = (co_job_status){ .id = s->job, .state = (int)s->state, .tiles = s->tiles, .tiles_done = s->tiles_done,
                                   .tiles_redone = s->tiles_redone, .samples_done = s->samples_done, .rays = s->rays,
+                                  .verified = s->verified, .priority = s->priority, .evicted = s->evicted,
                                   .result_bytes = s->result_bytes, .workers = s->workers, .workers_seen = s->workers_seen,
                                   .threads = s->threads, .seconds = (double)s->micros * 1e-6, .busy_seconds = (double)s->busy_micros * 1e-6 };
     if (c->config->progress) c->config->progress(c->config->user, c->status);
     if (s->state == CO_JOB_CANCELLED) return mr_fail(c->err, MR_FAILED, "job %llu was cancelled", (unsigned long long)c->job);
-    if (s->state == CO_JOB_FAILED) return mr_fail(c->err, MR_FAILED, "job %llu failed; missing: %s", (unsigned long long)c->job, s->text);
+    if (s->state == CO_JOB_FAILED) {
+        return mr_fail(c->err, MR_FAILED, "job %llu failed: %llu of %llu tiles are missing. To replay one: " CO_REPLAY_FORMAT, (unsigned long long)c->job,
+                       (unsigned long long)(s->tiles - s->tiles_done), (unsigned long long)s->tiles, c->config->scene ? c->config->scene : "SCENE",
+                       c->picture->width, c->picture->height, c->picture->spp, c->picture->seed, s->text);
+    }
     if (s->state == CO_JOB_DONE) {
         c->stage = FETCHING;
         c->rows_asked = c->rows_in;
@@ -250,7 +260,7 @@ static int run(client *c)
         if (!status && c->stage != FINISHED) status = on_time(c);
         if (!status && interrupted(c)) status = mr_fail(c->err, MR_INTERRUPTED, "interrupted");
     }
-    if (c->job) {
+    if (c->job && !(c->detached && status == MR_OK)) {
         if (status == MR_INTERRUPTED) say_job(c, WIRE_CANCEL);
         say_job(c, WIRE_RELEASE);
         co_dial_close(&c->dial, 500);
@@ -288,6 +298,19 @@ int co_client_render(const co_client_config *config, const mr_pack *pack, const 
     if (!result) result = open_client(c);
     if (!result) result = run(c);
     if (result && has_film) mr_film_free(film);
+    close_client(c);
+    return result;
+}
+
+int co_client_submit(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err)
+{
+    client *c = calloc(1, sizeof *c);
+    if (!c) return mr_fail(err, MR_FAILED, "no memory for a client");
+    *c = (client){ .config = config, .pack = pack, .picture = picture, .tile = tile, .err = err, .detached = 1 };
+    int result = mr_picture_check(picture, err);
+    if (!result) result = open_client(c);
+    if (!result) result = run(c);
+    *job = c->job;
     close_client(c);
     return result;
 }

@@ -1,4 +1,5 @@
-/* A client of a running coordinator: gives it a job over the wire and waits for the film (mobyray render --cluster). */
+/* A client of a running coordinator: gives it a job over the wire and waits for the film (mobyray render --cluster), or does not wait (submit);
+ * asks about jobs and ends them (status, cancel). */
 #ifndef CO_CLIENT_H
 #define CO_CLIENT_H
 
@@ -11,12 +12,29 @@ typedef struct co_client_config {
     void (*progress)(void *user, const co_job_status *status); /* now and then; may be NULL */
     void *user;
     const volatile int *stop;    /* not 0: cancel the job and return MR_INTERRUPTED; may be NULL */
+    co_job_options options;      /* of the job */
+    const char *name;            /* of the job, for people and, detached, for its file; may be NULL */
+    const char *scene;           /* as the command that replays a missing tile should name it; may be NULL */
 } co_client_config;
 
 /* Uploads the pack (unless the coordinator has it), submits the picture, waits, receives the film's sums. film: initialised here, free with
  * mr_film_free. status: the job's last. Survives a coordinator that restarts or a connection that breaks meanwhile by submitting again. */
 int co_client_render(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, mr_film *film,
                      co_job_status *status, mr_error *err);
+
+/* Uploads the pack, submits the picture and returns when the coordinator has accepted it: the job goes on without us. */
+int co_client_submit(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, uint64_t *job, mr_error *err);
+
+typedef struct co_listed_job {
+    co_job_status status;
+    mr_picture picture;
+    char name[64], text[512]; /* text: the missing tiles of a job that failed; the file of a detached one that is done */
+} co_listed_job;
+
+/* Calls back for each job that the coordinator knows, in the order of their ids. Of the config: endpoint, keys, time-out. */
+int co_client_jobs(const co_client_config *config, void (*each)(void *user, const co_listed_job *job), void *user, mr_error *err);
+/* MR_FAILED: no such job, or it has ended already, or it is not a client's. */
+int co_client_cancel(const co_client_config *config, uint64_t job, mr_error *err);
 
 /* MR_OK when a coordinator that speaks our protocol answers at that endpoint within timeout_ms (0: the default), MR_FAILED otherwise. keys: as above,
  * a worker's will do. Costs the coordinator one small message; used by `mobyray ping`, the containers' health check. */

@@ -62,6 +62,7 @@ enum {
     CO_UPLOADS_MOST = 16,      /* packs being received */
     CO_UPLOAD_SLOW_MS = 1000,  /* a chunk that takes longer: is the line slow, or dead? */
     CO_UPLOAD_SILENCE_MS = 30000,
+    CO_PAST_MOST = 64,         /* detached jobs of which the end is still told when they are gone */
     CO_CLIENT_SILENCE_MS = 60000, /* a client's job ends when its client is gone for so long (not if detached) */
     CO_PICTURE_PIXELS_MOST = 1 << 29 /* of a client's job: 12 GiB of film */
 };

@@ -81,6 +81,7 @@ void co_server_close(co_server *s)
     co_map_free(&s->place_of_peer);
     free(s->workers);
     free(s->fetchers);
+    free(s->past);
     free(s->sums);
     free(s->bytes);
     free(s);

@@ -82,6 +82,20 @@ uint32_t co_server_worker_count(const co_server *server);
 /* Tells every worker that there will be no more work (they exit) and waits up to timeout_ms for the messages to leave. */
 void co_server_dismiss(co_server *server, int timeout_ms);
 
+/* The command that replays a missing tile: scene, width, height, spp, seed, the tiles (of which one is to be taken). */
+#define CO_REPLAY_FORMAT "mobyray render %s --size %ux%u --spp %u --seed %u --only-tile %s"
+
+/* A job that a client gave and did not wait for. */
+typedef struct co_detached {
+    uint64_t job;
+    const char *name;    /* as the client says: not to be trusted */
+    const mr_pack *pack;
+} co_detached;
+/* The one with the least id > after that has ended: 1, or 0 when there is none. Its owner does what is to be done with the picture, and then ... */
+int co_server_detached(const co_server *server, uint64_t after, co_detached *out);
+/* ... forgets the job, but for its last status and a text (where the picture is), which clients may still ask for. */
+void co_server_conclude(co_server *server, uint64_t job, const char *text);
+
 /* Names up to `max` tiles that are not in, each as `mobyray render --only-tile` takes it: "x,y,width,height,first,count", with blanks between. */
 void co_server_missing(const co_server *server, uint64_t job, char *text, size_t size, unsigned max);
 

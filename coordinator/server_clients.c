@@ -180,21 +180,84 @@ static server_job *asked_job(co_server *s, uint64_t now_us, uint32_t peer, uint6
     return j;
 }
 
-static void status(co_server *s, uint64_t now_us, uint32_t peer)
+static int describe(const co_server *s, const server_job *j, wire_job_status *out)
 {
     co_job_status st;
-    const server_job *j = asked_job(s, now_us, peer, s->in.job.job);
-    if (!j || co_server_status(s, j->id, &st)) return;
-    wire_message m = { .type = WIRE_JOB_STATUS };
-    m.status = (wire_job_status){ .job = st.id, .state = (uint32_t)st.state, .tiles = st.tiles, .tiles_done = st.tiles_done,
-                                  .tiles_redone = st.tiles_redone, .samples_done = st.samples_done, .rays = st.rays,
-                                  .result_bytes = st.result_bytes, .workers = st.workers, .workers_seen = st.workers_seen,
-                                  .threads = st.threads, .micros = (uint64_t)(st.seconds * 1e6), .busy_micros = (uint64_t)(st.busy_seconds * 1e6),
-                                  .picture = { j->picture.width, j->picture.height, j->picture.spp, j->picture.seed },
-                                  .priority = st.priority, .evicted = st.evicted, .verified = st.verified };
-    (void)snprintf(m.status.name, sizeof m.status.name, "%s", j->name);
-    if (st.state == CO_JOB_FAILED) co_server_missing(s, j->id, m.status.text, sizeof m.status.text, 8);
+    if (co_server_status(s, j->id, &st)) return -1;
+    *out = (wire_job_status){ .job = st.id, .state = (uint32_t)st.state, .tiles = st.tiles, .tiles_done = st.tiles_done,
+                              .tiles_redone = st.tiles_redone, .samples_done = st.samples_done, .rays = st.rays,
+                              .result_bytes = st.result_bytes, .workers = st.workers, .workers_seen = st.workers_seen,
+                              .threads = st.threads, .micros = (uint64_t)(st.seconds * 1e6), .busy_micros = (uint64_t)(st.busy_seconds * 1e6),
+                              .picture = { j->picture.width, j->picture.height, j->picture.spp, j->picture.seed },
+                              .priority = st.priority, .evicted = st.evicted, .verified = st.verified };
+    (void)snprintf(out->name, sizeof out->name, "%s", j->name);
+    if (st.state == CO_JOB_FAILED) co_server_missing(s, j->id, out->text, sizeof out->text, 8);
+    return 0;
+}
+
+/* The job of the least number >= first among those that are gone, or NULL. */
+static const wire_job_status *past_job(const co_server *s, uint64_t first)
+{
+    const wire_job_status *least = NULL;
+    for (uint32_t i = 0; i < s->past_count; i++) {
+        const wire_job_status *p = &s->past[(s->past_first + i) % CO_PAST_MOST];
+        if (p->job >= first && (!least || p->job < least->job)) least = p;
+    }
+    return least;
+}
+
+static void send_status(co_server *s, uint32_t peer, const wire_job_status *status)
+{
+    wire_message m = { .type = WIRE_JOB_STATUS, .status = *status };
     (void)co_router_send(s->router, peer, &m, NULL, 0);
+}
+
+static void status(co_server *s, uint64_t now_us, uint32_t peer)
+{
+    wire_job_status st;
+    const wire_job_status *past = past_job(s, s->in.job.job);
+    if (past && past->job == s->in.job.job) {
+        send_status(s, peer, past);
+        return;
+    }
+    const server_job *j = asked_job(s, now_us, peer, s->in.job.job);
+    if (j && !describe(s, j, &st)) send_status(s, peer, &st);
+}
+
+/* Who lists jobs is not their client: his asking keeps none alive. */
+static void next_job(co_server *s, uint32_t peer)
+{
+    wire_job_status st;
+    uint64_t after = s->in.job.job, next = after == UINT64_MAX ? 0 : co_server_next_job(s, after);
+    const wire_job_status *past = after == UINT64_MAX ? NULL : past_job(s, after + 1);
+    const server_job *j = next ? co_server_find(s, next) : NULL;
+    if (past && (!j || past->job < j->id)) send_status(s, peer, past);
+    else if (j && !describe(s, j, &st)) send_status(s, peer, &st);
+    else co_server_error(s, peer, WIRE_ERROR_NO_JOB, "no more jobs");
+}
+
+int co_server_detached(const co_server *s, uint64_t after, co_detached *out)
+{
+    const server_job *next = NULL;
+    co_job_status st;
+    for (const server_job *j = s->jobs; j; j = j->next)
+        if (j->from_client && j->detached && j->id > after && (!next || j->id < next->id) && !co_server_status(s, j->id, &st) && st.state >= CO_JOB_DONE) next = j;
+    if (next) *out = (co_detached){ .job = next->id, .name = next->name, .pack = next->pack };
+    return next != NULL;
+}
+
+void co_server_conclude(co_server *s, uint64_t job, const char *text)
+{
+    const server_job *j = co_server_find(s, job);
+    wire_job_status st;
+    if (!s->past) s->past = calloc(CO_PAST_MOST, sizeof *s->past);
+    if (j && s->past && !describe(s, j, &st)) {
+        if (!st.text[0]) (void)snprintf(st.text, sizeof st.text, "%s", text);
+        s->past[(s->past_first + s->past_count) % CO_PAST_MOST] = st;
+        if (s->past_count < CO_PAST_MOST) s->past_count++;
+        else s->past_first = (s->past_first + 1) % CO_PAST_MOST;
+    }
+    co_server_forget(s, job);
 }
 
 static void need_film(co_server *s, uint64_t now_us, uint32_t peer)
@@ -215,7 +278,11 @@ static void need_film(co_server *s, uint64_t now_us, uint32_t peer)
 static void end_job(co_server *s, uint64_t now_us, uint32_t peer, int forget)
 {
     server_job *j = asked_job(s, now_us, peer, s->in.job.job);
-    if (!j || !j->from_client) return;
+    if (!j) return;
+    if (!j->from_client) {
+        co_server_error(s, peer, WIRE_ERROR_REFUSED, "that job is the coordinator's own");
+        return;
+    }
     uint64_t id = j->id;
     if (!forget) (void)co_server_cancel(s, id);
     else co_server_forget(s, id);
@@ -227,6 +294,7 @@ int co_server_client_said(co_server *s, uint64_t now_us, uint32_t peer)
     case WIRE_SUBMIT: submit(s, now_us, peer); return 1;
     case WIRE_PACK_CHUNK: pack_chunk(s, now_us, peer); return 1;
     case WIRE_STATUS: status(s, now_us, peer); return 1;
+    case WIRE_NEXT_JOB: next_job(s, peer); return 1;
     case WIRE_NEED_FILM: need_film(s, now_us, peer); return 1;
     case WIRE_CANCEL: end_job(s, now_us, peer, 0); return 1;
     case WIRE_RELEASE: end_job(s, now_us, peer, 1); return 1;

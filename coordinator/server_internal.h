@@ -98,6 +98,8 @@ struct co_server {
     wire_packer *packer;
     uint64_t *sums;           /* scratch: one message's */
     size_t sums_capacity;
+    wire_job_status *past;    /* the last CO_PAST_MOST jobs that were concluded, oldest first, in a ring */
+    uint32_t past_first, past_count;
     uint8_t *bytes;           /* scratch: one message's payload */
     size_t bytes_capacity;
     wire_message in, out;     /* the message being handled, and the one being built (assignments gather in it) */

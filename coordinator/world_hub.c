@@ -234,7 +234,6 @@ static void note_shares(world *w)
         co_job_status status = { 0 };
         (void)co_scheduler_status(w->scheduler, world_hub_now(w), w->jobs[k].id, &status);
         all += done[k] = (double)status.samples_done;
-        if (k && w->jobs[k].ended && !w->report->paths_share[0]) return;
     }
     for (unsigned k = 0; k < w->config.jobs; k++) w->report->paths_share[k] = done[k] / all;
 }

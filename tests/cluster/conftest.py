@@ -5,7 +5,7 @@ import socket
 import pytest
 
 import waiting
-from running import ROOT, Runner
+from running import MEDDLER, MOBYRAY, ROOT, Runner
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,9 @@ def mobyray(tmp_path):
     runner = Runner(tmp_path)
     started = []
     start = runner.start
+    start_other = runner.start_other
     runner.start = lambda *arguments, **environment: started.append(start(*arguments, **environment)) or started[-1]
+    runner.start_other = lambda *arguments: started.append(start_other(*arguments)) or started[-1]
     yield runner
     for watched in started:
         watched.end()
@@ -58,6 +60,8 @@ def cluster(mobyray, endpoint):
 class Cluster:
     """Starts coordinators and workers that find each other."""
 
+    meddlers = 0
+
     def __init__(self, mobyray, endpoint):
         self.mobyray = mobyray
         self.endpoint = endpoint
@@ -66,6 +70,12 @@ class Cluster:
         watched = self.mobyray.start("coordinator", *arguments, "--listen", self.endpoint)
         waiting.log_has(watched, "listening on")
         return watched
+
+    def meddler(self, mode, number):
+        """A worker that is slow, lies, or dies of a unit: tests/cluster/meddler.c."""
+        Cluster.meddlers += 1
+        mine = f"ipc://{self.mobyray.folder}/meddler-{Cluster.meddlers}"
+        return self.mobyray.start_other(MEDDLER, self.endpoint, mine, mode, number, "--", MOBYRAY, "worker", "--coordinator", mine, "--threads", 1)
 
     def worker(self, **environment):
         return self.mobyray.start("worker", "--coordinator", self.endpoint, "--threads", 1, **environment)

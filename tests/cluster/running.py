@@ -6,6 +6,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MOBYRAY = pathlib.Path(os.environ.get("MOBYRAY", ROOT / "build" / "mobyray"))
+MEDDLER = pathlib.Path(os.environ.get("MEDDLER", ROOT / "build" / "release" / "tests" / "cluster" / "meddler"))
 TIMEOUT_S = 300  # of any one command: far beyond what it needs, so that a hang fails instead of lasting for ever
 
 
@@ -31,6 +32,10 @@ class Runner:
     def start(self, *arguments, **environment):
         """Starts a command whose stderr goes to a file that `Watched` reads."""
         return Watched([MOBYRAY, *map(str, arguments)], self.folder, environment)
+
+    def start_other(self, *command):
+        """The same with another program."""
+        return Watched([*map(str, command)], self.folder, {})
 
 
 class Watched:

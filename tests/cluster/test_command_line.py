@@ -9,7 +9,7 @@ import stat
 import pytest
 
 TINY = ("--size", "32x24", "--spp", "2")
-COMMANDS = ("render", "coordinator", "worker", "scene", "bench", "ping", "help", "version")
+COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "ping", "help", "version")
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_default_output_is_the_scenes_name(mobyray, cornell):
 def test_closing_line_and_report(mobyray, cornell, workers):
     done = mobyray("render", cornell, *TINY, "--tile", 8, "--workers", workers, "-o", "a.png", "--report", "a.json")
     report = json.loads((mobyray.folder / "a.json").read_text())
-    assert sorted(report) == sorted(["seconds", "samples_per_s", "rays_per_s", "tiles", "workers_seen", "tiles_redone", "width",
+    assert sorted(report) == sorted(["seconds", "samples_per_s", "rays_per_s", "tiles", "workers_seen", "tiles_redone", "tiles_verified", "workers_evicted", "width",
                                      "height", "spp", "scene_hash", "image_hash"])
     assert (report["width"], report["height"], report["spp"], report["workers_seen"]) == (32, 24, 2, workers)
     assert report["tiles"] >= 12 and report["rays_per_s"] > report["samples_per_s"] > 0 and report["seconds"] > 0

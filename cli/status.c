@@ -1,0 +1,89 @@
+/* mobyray status: the jobs of a running coordinator, as a table or as JSON. */
+#include <cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/jobs.h"
+#include "cli/keys.h"
+
+static const char *endpoint = "tcp://127.0.0.1:5555", *key;
+static int as_json;
+
+static const arg_option options[] = {
+    CLI_CLUSTER_OPTIONS(endpoint, key), {"json", 0, ARG_FLAG, &as_json, 0, 0, "", "an array of objects instead of a table"}, {.name = NULL}};
+
+static double share_done(const co_listed_job *job)
+{
+    const mr_picture *p = &job->picture;
+    double samples = (double)p->width * p->height * p->spp;
+    return samples > 0 ? (double)job->status.samples_done / samples : 0;
+}
+
+static void print_row(void *user, const co_listed_job *job)
+{
+    const co_job_status *s = &job->status;
+    char size[32];
+    (void)user;
+    (void)snprintf(size, sizeof size, "%ux%u", job->picture.width, job->picture.height);
+    printf("%6llu  %-9s %4u %6.1f%% %8llu %8llu %7u %9.1f  %-11s %5u  %s%s%s\n", (unsigned long long)s->id, jobs_state_name(s->state), s->priority,
+           share_done(job) * 100, (unsigned long long)s->tiles, (unsigned long long)s->tiles_redone, s->workers_seen, s->seconds, size, job->picture.spp,
+           job->name, job->text[0] ? ": " : "", job->text);
+}
+
+static void add_object(void *user, const co_listed_job *job)
+{
+    const co_job_status *s = &job->status;
+    cJSON *json = cJSON_CreateObject();
+    (void)cJSON_AddNumberToObject(json, "job", (double)s->id);
+    (void)cJSON_AddStringToObject(json, "state", jobs_state_name(s->state));
+    (void)cJSON_AddNumberToObject(json, "priority", s->priority);
+    (void)cJSON_AddNumberToObject(json, "done", share_done(job));
+    (void)cJSON_AddNumberToObject(json, "tiles", (double)s->tiles);
+    (void)cJSON_AddNumberToObject(json, "tiles_done", (double)s->tiles_done);
+    (void)cJSON_AddNumberToObject(json, "tiles_redone", (double)s->tiles_redone);
+    (void)cJSON_AddNumberToObject(json, "tiles_verified", (double)s->verified);
+    (void)cJSON_AddNumberToObject(json, "workers", s->workers);
+    (void)cJSON_AddNumberToObject(json, "workers_seen", s->workers_seen);
+    (void)cJSON_AddNumberToObject(json, "workers_evicted", s->evicted);
+    (void)cJSON_AddNumberToObject(json, "seconds", s->seconds);
+    (void)cJSON_AddNumberToObject(json, "width", job->picture.width);
+    (void)cJSON_AddNumberToObject(json, "height", job->picture.height);
+    (void)cJSON_AddNumberToObject(json, "spp", job->picture.spp);
+    (void)cJSON_AddStringToObject(json, "name", job->name);
+    (void)cJSON_AddStringToObject(json, "text", job->text);
+    (void)cJSON_AddItemToArray(user, json);
+}
+
+static int list(const co_client_config *config, void *user, mr_error *err)
+{
+    return co_client_jobs(config, as_json ? add_object : print_row, user, err);
+}
+
+static int print_json(co_client_config *config, mr_error *err)
+{
+    cJSON *jobs = cJSON_CreateArray();
+    int status = jobs_talk(endpoint, key, config, list, jobs, err);
+    char *text = status == MR_OK ? cJSON_Print(jobs) : NULL;
+    cJSON_Delete(jobs);
+    if (text) printf("%s\n", text);
+    else if (status == MR_OK) status = mr_fail(err, MR_FAILED, "out of memory");
+    free(text);
+    return status;
+}
+
+static int run_status(const arg_result *args, mr_error *err)
+{
+    co_client_config config = {.endpoint = NULL};
+    (void)args;
+    if (as_json) return print_json(&config, err);
+    printf("%6s  %-9s %4s %7s %8s %8s %7s %9s  %-11s %5s  %s\n", "job", "state", "prio", "done", "tiles", "redone", "workers", "seconds", "size", "spp", "name");
+    return jobs_talk(endpoint, key, &config, list, NULL, err);
+}
+
+const cli_command status_command = {"status",
+                                    "list the jobs of a running coordinator",
+                                    "[OPTIONS]",
+                                    "Those that wait and run, and the last that were submitted and are over, with the file of the picture or the tiles that are missing.",
+                                    options,
+                                    0,
+                                    run_status};

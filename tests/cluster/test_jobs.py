@@ -1,0 +1,89 @@
+"""Jobs of a running coordinator: submit, status, cancel, priorities."""
+
+import json
+
+import pytest
+
+import waiting
+
+SMALL = ("--size", "64x64", "--spp", "4")
+LONG = ("--size", "512x512", "--spp", "4096")
+
+
+@pytest.fixture
+def cornell(scenes):
+    return scenes / "cornell"
+
+
+@pytest.fixture
+def jobs(cluster, mobyray):
+    """The coordinator's jobs by number."""
+    return lambda: {job["job"]: job for job in json.loads(mobyray("status", "--cluster", cluster.endpoint, "--json").stdout)}
+
+
+def submit(cluster, mobyray, scene, *options):
+    return int(mobyray("submit", scene, *options, "--cluster", cluster.endpoint).stdout)
+
+
+def test_submitted_picture_is_in_the_coordinators_folder(cluster, mobyray, reference, cornell, jobs):
+    (mobyray.folder / "pictures").mkdir()
+    cluster.coordinator("--pictures", "pictures")
+    job = submit(cluster, mobyray, cornell, *SMALL)
+    assert jobs()[job]["state"] == "queued"
+    cluster.worker()
+    waiting.until(lambda: jobs()[job]["state"] == "done" and jobs()[job]["text"], "the job's end")
+    assert jobs()[job]["text"] == f"pictures/job-{job}-cornell.png"
+    assert (mobyray.folder / f"pictures/job-{job}-cornell.png").read_bytes() == reference(cornell, *SMALL)
+    row = mobyray("status", "--cluster", cluster.endpoint).stdout.splitlines()[1]
+    assert row.split()[:2] == [str(job), "done"] and row.endswith(f"pictures/job-{job}-cornell.png")
+
+
+def test_names_lead_nowhere_else(cluster, mobyray, cornell, jobs):
+    (mobyray.folder / "pictures").mkdir()
+    cluster.coordinator("--pictures", "pictures")
+    cluster.worker()
+    assert "without folders" in mobyray("submit", cornell, *SMALL, "-o", "../out.png", "--cluster", cluster.endpoint, code=2).stderr
+    job = submit(cluster, mobyray, cornell, *SMALL, "-o", "..%2f a'b.pfm")
+    waiting.until(lambda: jobs()[job]["text"], "the job's end")
+    assert [path.name for path in (mobyray.folder / "pictures").iterdir()] == [f"job-{job}-_.%2f a'b.pfm".replace("%", "_").replace(" ", "_").replace("'", "_")]
+
+
+def test_cancel(cluster, mobyray, cornell, jobs):
+    cluster.coordinator()
+    cluster.worker()
+    job = submit(cluster, mobyray, cornell, *LONG)
+    waiting.until(lambda: jobs()[job]["state"] == "running", "the job's beginning")
+    mobyray("cancel", job, "--cluster", cluster.endpoint)
+    assert jobs()[job]["state"] == "cancelled"
+    assert "has ended already" in mobyray("cancel", job, "--cluster", cluster.endpoint, code=1).stderr
+    assert "no such job" in mobyray("cancel", 99, "--cluster", cluster.endpoint, code=1).stderr
+    assert "expected a number" in mobyray("cancel", "x", "--cluster", cluster.endpoint, code=2).stderr
+
+
+def test_the_coordinators_own_job_is_not_a_clients(cluster, mobyray, cornell, jobs):
+    cluster.coordinator(cornell, *LONG, "-o", "out.png")
+    waiting.until(jobs, "the coordinator's own job")
+    assert "own" in mobyray("cancel", 1, "--cluster", cluster.endpoint, code=1).stderr
+
+
+def test_an_urgent_job_overtakes(cluster, mobyray, reference, cornell, jobs):
+    cluster.coordinator()
+    cluster.worker()
+    patient = submit(cluster, mobyray, cornell, *LONG, "--priority", 3)
+    waiting.until(lambda: jobs()[patient]["state"] == "running", "the job's beginning")
+    mobyray("render", cornell, *SMALL, "--cluster", cluster.endpoint, "--priority", 8, "-o", "out.png")
+    assert (mobyray.folder / "out.png").read_bytes() == reference(cornell, *SMALL)
+    assert jobs()[patient]["state"] == "running" and jobs()[patient]["priority"] == 3
+
+
+def test_nobody_there(mobyray, endpoint):
+    assert "no coordinator at" in mobyray("status", "--cluster", endpoint, code=1).stderr
+
+
+def test_simulate(mobyray):
+    report = json.loads(mobyray("simulate", "--workers", 4, "--size", "320x180", "--spp", 16, "--json").stdout)
+    assert report["workers"] == 4 and report["runs"] == 5
+    assert 0.5 < report["efficiency"]["median"] < 1.1
+    assert report["tail_s"]["median"] < 1.2 * report["tile_s"]["median"]
+    assert mobyray("simulate", "--runs", 2).stdout == mobyray("simulate", "--runs", 2).stdout
+    assert "workers lost" in mobyray("simulate", "--life", 2, "--runs", 1).stdout
