@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "tracer/bvh_internal.h"
+#include "tracer/pages.h"
 
 struct mr_bvh {
     mr_bvh_section section;
@@ -241,7 +242,7 @@ static int fill(mr_bvh2 *tree, const input *in, int quality, mr_crew *crew)
 {
     const uint32_t most = in->count + in->instance_count;
     *tree = (mr_bvh2){ .bounds = box_empty(), .middles = box_empty() };
-    tree->refs = mr_bvh_alloc(((size_t)mr_bvh2_room(most, quality) + 1) * sizeof *tree->refs);
+    tree->refs = mr_pages_alloc(((size_t)mr_bvh2_room(most, quality) + 1) * sizeof *tree->refs);
     if (!tree->refs || fill_triangles(tree, in, crew)) return -1;
     if (in->instance_count) add_instances(tree, in);
     tree->room = mr_bvh2_room(tree->count, quality);
@@ -255,7 +256,7 @@ static int build_once(mr_bvh *bvh, const input *in, mr_bvh2 *tree, size_t root, 
     int status = fill(tree, in, bvh->quality, bvh->crew);
     if (!status && !tree->count) return MR_OK; /* the reserved root has no children */
     mr_bvh2_ref *spare = status ? NULL : mr_bvh_section_scratch(&bvh->section, (size_t)tree->room * sizeof *spare);
-    if (!status) tree->nodes = mr_bvh_alloc((size_t)tree->room * sizeof *tree->nodes);
+    if (!status) tree->nodes = mr_pages_alloc((size_t)tree->room * sizeof *tree->nodes);
     if (spare && tree->nodes) status = mr_bvh2_build(tree, &in->source, spare, bvh->crew, depth_limit);
     if (status || !spare || !tree->nodes) return mr_fail(err, MR_FAILED, "no memory to build the BVH of %u triangles", in->count);
     return mr_bvh_collapse(&bvh->section, tree, &in->source, bvh->crew, root, depth, err);

@@ -4,11 +4,11 @@
  * Each such block starts on a multiple of 64 bytes, so a subtree has the same size wherever it lands. First every subtree below the
  * topmost nodes is measured, then all of it is written, by whichever thread is free. */
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "tracer/bvh_internal.h"
+#include "tracer/pages.h"
 
-enum { W = MR_BVH_WIDTH, BLOCK = 64, SECTION_FIRST = 1 << 16, LARGE_PAGE = 2 << 20 };
+enum { W = MR_BVH_WIDTH, BLOCK = 64, SECTION_FIRST = 1 << 16 };
 enum { TOP_LEVELS = 3, BRANCHES_MAX = W * W * W };
 
 typedef struct collapser {
@@ -16,16 +16,6 @@ typedef struct collapser {
     const mr_bvh_source *source;
     mr_bvh_section *section;
 } collapser;
-
-/* ---- memory ---- */
-
-void *mr_bvh_alloc(size_t bytes)
-{
-    size_t align = bytes >= 2 * LARGE_PAGE ? LARGE_PAGE : BLOCK;
-    void *at = aligned_alloc(align, (bytes + align - 1) / align * align);
-    if (at && align == LARGE_PAGE) (void)madvise(at, (bytes + align - 1) / align * align, MADV_HUGEPAGE);
-    return at;
-}
 
 /* ---- the section ---- */
 
@@ -36,7 +26,7 @@ static int section_grow(mr_bvh_section *s, size_t need, mr_error *err)
     if (need / MR_BVH_UNIT > MR_REF_OFFSET) return mr_fail(err, MR_FAILED, "the BVH would exceed 16 GiB");
     capacity = need + (capacity < SECTION_FIRST ? SECTION_FIRST : capacity / 2);
     capacity = (capacity + 63) / 64 * 64;
-    uint8_t *bytes = mr_bvh_alloc(capacity);
+    uint8_t *bytes = mr_pages_alloc(capacity);
     if (!bytes) return mr_fail(err, MR_FAILED, "no memory for a BVH of %zu bytes", capacity);
     if (s->size) memcpy(bytes, s->bytes, s->size);
     free(s->bytes);

@@ -275,9 +275,6 @@ mr_bvh2_cost mr_bvh2_small(mr_bvh2 *tree, mr_bvh2_at at, const mr_bvh2_ref *refs
 int mr_bvh_collapse(mr_bvh_section *section, const mr_bvh2 *tree, const mr_bvh_source *source, mr_crew *crew, size_t root_offset,
                     unsigned *depth, mr_error *err);
 
-/* Memory for what is large and soon freed: in large pages where the system gives them. free() it; NULL without memory. */
-void *mr_bvh_alloc(size_t bytes);
-
 /* Appends zeroed bytes at the next multiple of 64. */
 int mr_bvh_section_take(mr_bvh_section *section, size_t bytes, size_t *offset, mr_error *err);
 

@@ -1,9 +1,9 @@
-/* The pack as a blob: hash, header, sections, files. What the sections say is checked in pack_check.c. See pack.h. */
+/* The pack as a blob: header, sections, files. Its hash is made in pack_hash.c. What the sections say is checked in pack_check.c. See pack.h. */
 #include "tracer/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tracer/pack_check.h"
+#include "tracer/pages.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "packs are little-endian and read in place");
 _Static_assert(sizeof(mr_settings) == 200 && sizeof(mr_triangle) == 16 && sizeof(mr_vertex) == 36 && sizeof(mr_instance) == 128 &&
@@ -31,8 +32,6 @@ size_t mr_section_element_bytes(enum mr_section section)
     return bytes[section];
 }
 
-/* ---- hash ---- */
-
 void mr_hash_hex(const uint8_t hash[MR_HASH_BYTES], char hex[2 * MR_HASH_BYTES + 1])
 {
     static const char digits[] = "0123456789abcdef";
@@ -41,20 +40,6 @@ void mr_hash_hex(const uint8_t hash[MR_HASH_BYTES], char hex[2 * MR_HASH_BYTES +
         hex[2 * i + 1] = digits[hash[i] & 15];
     }
     hex[2 * MR_HASH_BYTES] = 0;
-}
-
-void mr_pack_hash(const void *bytes, size_t size_bytes, uint8_t hash[MR_HASH_BYTES])
-{
-    mr_pack_header header;
-    crypto_generichash_state state;
-    if (sodium_init() < 0) { /* only chooses the fastest BLAKE2b; without it the portable one runs. Safe from any thread, again and again. */
-    }
-    memcpy(&header, bytes, sizeof header);
-    memset(header.hash, 0, sizeof header.hash);
-    (void)crypto_generichash_init(&state, NULL, 0, MR_HASH_BYTES);
-    (void)crypto_generichash_update(&state, (const unsigned char *)&header, sizeof header);
-    (void)crypto_generichash_update(&state, (const unsigned char *)bytes + sizeof header, size_bytes - sizeof header);
-    (void)crypto_generichash_final(&state, hash, MR_HASH_BYTES);
 }
 
 /* ---- header and sections ---- */
@@ -133,59 +118,100 @@ int mr_pack_views(mr_pack *out, const void *bytes, size_t size_bytes, const char
     return MR_OK;
 }
 
-int mr_pack_check(mr_pack *out, const void *bytes, size_t size_bytes, const char *name, mr_error *err)
+/* ---- the check ---- */
+
+/* Threads for a check: it is short, and whoever waits for it has nothing else to do. A small pack is not worth them. */
+static mr_crew *crew_for(size_t size_bytes)
+{
+    enum { THREADS = 4, WORTH_BYTES = 4 << 20 };
+    return mr_crew_new(size_bytes < WORTH_BYTES ? 1 : THREADS);
+}
+
+/* hash: as the bytes have it, or NULL: to be taken. */
+static int check(mr_pack *out, const void *bytes, size_t size_bytes, const uint8_t *hash, mr_crew *crew, const char *name, mr_error *err)
 {
     mr_pack pack = {0};
-    uint8_t hash[MR_HASH_BYTES];
+    uint8_t own[MR_HASH_BYTES];
     int status = mr_pack_views(&pack, bytes, size_bytes, name, err);
     if (status) return status;
-    mr_pack_hash(bytes, size_bytes, hash);
-    if (memcmp(hash, pack.header->hash, sizeof hash) != 0) return mr_fail(err, MR_BAD_INPUT, "%s: damaged: the bytes do not have the hash that the header names", name);
-    status = mr_pack_check_contents(&pack, name, err);
+    if (!hash) mr_pack_hash(bytes, size_bytes, crew, own);
+    if (memcmp(hash ? hash : own, pack.header->hash, sizeof own) != 0)
+        return mr_fail(err, MR_BAD_INPUT, "%s: damaged: the bytes do not have the hash that the header names", name);
+    status = mr_pack_check_contents(&pack, crew, name, err);
     if (!status) *out = pack;
     return status;
 }
 
-/* ---- files ---- */
-
-static size_t read_all(int fd, uint8_t *bytes, size_t size_bytes)
+int mr_pack_check_hashed(mr_pack *out, const void *bytes, size_t size_bytes, const uint8_t hash[MR_HASH_BYTES], const char *name, mr_error *err)
 {
-    size_t done = 0;
-    while (done < size_bytes) {
-        ssize_t got = read(fd, bytes + done, size_bytes - done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        done += (size_t)got;
-    }
-    return done;
+    mr_crew *crew = crew_for(size_bytes);
+    int status = check(out, bytes, size_bytes, hash, crew, name, err);
+    mr_crew_free(crew);
+    return status;
 }
 
-/* Reads rather than maps: what someone does to the file after the check must not reach the tracer. *bytes: free(). */
-static int read_file(const char *path, uint8_t **bytes, size_t *size_bytes, mr_error *err)
+int mr_pack_check(mr_pack *out, const void *bytes, size_t size_bytes, const char *name, mr_error *err)
+{
+    return mr_pack_check_hashed(out, bytes, size_bytes, NULL, name, err);
+}
+
+/* ---- files ---- */
+
+enum { READ_PIECE = 4 << 20 };
+
+typedef struct reading {
+    int fd;
+    uint8_t *bytes;
+    size_t size_bytes;
+    atomic_int failed;
+} reading;
+
+static void read_piece(void *context, uint32_t piece)
+{
+    reading *r = context;
+    size_t at = (size_t)piece * READ_PIECE, end = r->size_bytes - at < READ_PIECE ? r->size_bytes : at + READ_PIECE;
+    while (at < end) {
+        ssize_t got = pread(r->fd, r->bytes + at, end - at, (off_t)at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            atomic_store(&r->failed, 1);
+            return;
+        }
+        at += (size_t)got;
+    }
+}
+
+/* Reads rather than maps: what someone does to the file after the check must not reach the tracer. */
+static int read_all(int fd, uint8_t *bytes, size_t size_bytes, mr_crew *crew)
+{
+    reading r = {.fd = fd, .bytes = bytes, .size_bytes = size_bytes};
+    if (size_bytes / READ_PIECE >= UINT32_MAX) return -1;
+    atomic_init(&r.failed, 0);
+    mr_crew_run(crew, read_piece, &r, (uint32_t)((size_bytes + READ_PIECE - 1) / READ_PIECE));
+    return atomic_load(&r.failed) ? -1 : 0;
+}
+
+/* *bytes: free(). */
+static int open_file(int fd, const char *path, uint8_t **bytes, size_t *size_bytes, mr_error *err)
 {
     struct stat st;
-    int status = MR_OK, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *bytes = NULL;
-    if (fd < 0 || fstat(fd, &st)) {
-        status = mr_fail(err, MR_BAD_INPUT, "%s: cannot be read: %s", path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(mr_pack_header)) {
-        status = mr_fail(err, MR_BAD_INPUT, "%s: not a scene pack", path);
-    } else {
-        *size_bytes = (size_t)st.st_size;
-        *bytes = aligned_alloc(MR_PACK_ALIGN, (*size_bytes + MR_PACK_ALIGN - 1) / MR_PACK_ALIGN * MR_PACK_ALIGN);
-        if (!*bytes) status = mr_fail(err, MR_FAILED, "%s: no memory for %zu bytes", path, *size_bytes);
-        else if (read_all(fd, *bytes, *size_bytes) != *size_bytes) status = mr_fail(err, MR_BAD_INPUT, "%s: cannot be read to its end", path);
-    }
-    if (fd >= 0) (void)close(fd);
-    return status;
+    if (fd < 0 || fstat(fd, &st)) return mr_fail(err, MR_BAD_INPUT, "%s: cannot be read: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(mr_pack_header)) return mr_fail(err, MR_BAD_INPUT, "%s: not a scene pack", path);
+    *size_bytes = (size_t)st.st_size;
+    *bytes = mr_pages_alloc(*size_bytes);
+    return *bytes ? MR_OK : mr_fail(err, MR_FAILED, "%s: no memory for %zu bytes", path, *size_bytes);
 }
 
 int mr_pack_open(mr_pack *out, const char *path, mr_error *err)
 {
     uint8_t *bytes = NULL;
     size_t size_bytes = 0;
-    int status = read_file(path, &bytes, &size_bytes, err);
-    if (!status) status = mr_pack_check(out, bytes, size_bytes, path, err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), status = open_file(fd, path, &bytes, &size_bytes, err);
+    mr_crew *crew = status ? NULL : crew_for(size_bytes);
+    if (!status && read_all(fd, bytes, size_bytes, crew)) status = mr_fail(err, MR_BAD_INPUT, "%s: cannot be read to its end", path);
+    if (!status) status = check(out, bytes, size_bytes, NULL, crew, path, err);
+    mr_crew_free(crew);
+    if (fd >= 0) (void)close(fd);
     if (status) free(bytes);
     else out->owned = bytes;
     return status;

@@ -7,8 +7,8 @@
  *   mr_pack_header | settings | BVH | triangles | vertices | instances | materials | textures | texels | lights |
  *   light table | environment | environment tables
  *
- * A pack is named by the BLAKE2b-256 hash of its bytes, taken with the header's hash field as zeros: the same scene
- * compiled twice has the same name, and a damaged copy does not have it.
+ * A pack is named by a hash of its bytes, a tree of BLAKE2b-256 over blocks (tracer/pack_hash.c), taken with the header's hash field
+ * as zeros: the same scene compiled twice has the same name, and a damaged copy does not have it.
  *
  * Lengths are metres, right-handed, +y up; colours are linear Rec. 709 (sRGB primaries); radiance is in arbitrary but
  * consistent units (W / (m^2 sr) if the scene says so). */
@@ -23,7 +23,7 @@
 #define MR_NONE 0xFFFFFFFFu   /* no index: no texture, no light, no hit */
 #define MR_SPHERE 0xFFFFFFFEu /* mr_hit.triangle of a hit on a sphere instance */
 
-enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 2, MR_PACK_ALIGN = 64 };
+enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 3, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
 #define MR_PACK_MAGIC "MRAYPACK"
 
 /* What a pack may hold, so that no product of three overflows a float and every conversion to an integer is defined. */
@@ -58,7 +58,7 @@ typedef struct mr_pack_header {
     uint32_t version;            /* MR_PACK_VERSION */
     uint32_t section_count;      /* MR_SECTION_COUNT */
     uint64_t size_bytes;         /* of the whole pack */
-    uint8_t hash[MR_HASH_BYTES]; /* BLAKE2b-256 of the pack with this field as zeros */
+    uint8_t hash[MR_HASH_BYTES]; /* the pack's name: see tracer/pack_hash.c */
     mr_pack_section section[MR_SECTION_COUNT];
 } mr_pack_header;
 
@@ -210,7 +210,29 @@ typedef struct mr_pack {
  * aligned to MR_PACK_ALIGN, stay unchanged and outlive the pack. `name` stands in the message. MR_BAD_INPUT when anything is wrong. */
 int mr_pack_check(mr_pack *out, const void *bytes, size_t size_bytes, const char *name, mr_error *err);
 
-/* Reads (maps) a pack file and checks it. Close with mr_pack_close. */
+/* Hashes a pack while its bytes arrive, in order, in pieces of any size, so that no time is left to spend when the last one is there:
+ *
+ *     mr_pack_hash_begin(&hasher, size_bytes);        before the first; the size that was announced
+ *     mr_pack_hash_add(&hasher, piece, n);            for each piece, as it is copied to its place
+ *     mr_pack_hash_end(&hasher, hash);                when size_bytes have come
+ *     mr_pack_check_hashed(&pack, bytes, size_bytes, hash, name, err);
+ *
+ * No allocation, nothing to free; the hasher may be copied and dropped at any time, but not moved to less alignment. */
+typedef struct mr_pack_hasher {
+    _Alignas(64) uint8_t block[384]; /* libsodium's states */
+    uint8_t root[384];
+    uint64_t done_bytes;
+} mr_pack_hasher;
+
+void mr_pack_hash_begin(mr_pack_hasher *hasher, uint64_t size_bytes);
+void mr_pack_hash_add(mr_pack_hasher *hasher, const void *bytes, size_t size_bytes);
+void mr_pack_hash_end(mr_pack_hasher *hasher, uint8_t hash[MR_HASH_BYTES]);
+
+/* mr_pack_check of bytes whose hash the caller has taken himself since they came from outside: it is compared with the header's, all the rest is
+ * checked as ever. */
+int mr_pack_check_hashed(mr_pack *out, const void *bytes, size_t size_bytes, const uint8_t hash[MR_HASH_BYTES], const char *name, mr_error *err);
+
+/* Reads a pack file and checks it. Close with mr_pack_close. */
 int mr_pack_open(mr_pack *out, const char *path, mr_error *err);
 
 /* Writes the pack to a temporary file beside path and renames it. */

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tracer/bvh.h"
@@ -63,9 +64,9 @@ static int check_settings(const check *c)
     return MR_OK;
 }
 
-static int check_triangles(const check *c)
+static int check_triangles(const check *c, uint32_t begin, uint32_t end)
 {
-    for (uint32_t i = 0; i < c->p->triangle_count; i++) {
+    for (uint32_t i = begin; i < end; i++) {
         const mr_triangle *t = &c->p->triangles[i];
         uint32_t most = c->p->vertex_count;
         if ((t->v[0] >= most) | (t->v[1] >= most) | (t->v[2] >= most) | (t->material >= c->p->material_count)) return bad(c, "triangle", i);
@@ -73,9 +74,9 @@ static int check_triangles(const check *c)
     return MR_OK;
 }
 
-static int check_vertices(const check *c)
+static int check_vertices(const check *c, uint32_t begin, uint32_t end)
 {
-    for (uint32_t i = 0; i < c->p->vertex_count; i++) {
+    for (uint32_t i = begin; i < end; i++) {
         const mr_vertex *v = &c->p->vertices[i];
         if (!in_range(v->p, 3, -MR_MAX_COORDINATE, MR_MAX_COORDINATE) || !in_range(v->n, 3, -1.01f, 1.01f) || !in_range(v->uv, 2, -MR_MAX_UV, MR_MAX_UV))
             return bad(c, "vertex", i);
@@ -221,14 +222,68 @@ static int check_environment(const check *c)
     return environment_tables_are_fine(c, e) ? MR_OK : bad(c, "environment table", 0);
 }
 
-int mr_pack_check_contents(const mr_pack *pack, const char *name, mr_error *err)
+/* All that is small, or leans on what was checked before it. */
+static int check_rest(const check *c)
 {
-    static int (*const steps[])(const check *) = {check_settings, check_vertices, check_triangles, check_materials,
-                                                  check_textures, check_instances, check_lights,   check_environment};
-    const check c = {pack, name, err};
+    static int (*const steps[])(const check *) = {check_settings, check_materials, check_textures, check_instances, check_lights, check_environment};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        int status = steps[i](&c);
+        int status = steps[i](c);
         if (status) return status;
     }
-    return mr_bvh_check(pack, name, err);
+    return MR_OK;
+}
+
+/* ---- in pieces ---- */
+
+enum { PIECE = 1 << 15 }; /* vertices or triangles */
+
+/* Piece 0 is the BVH, which takes longest, piece 1 the rest, then come vertices and triangles. */
+typedef struct checking {
+    const mr_pack *pack;
+    const char *name;
+    uint32_t vertex_pieces;
+    struct outcome {
+        int status;
+        mr_error err;
+    } *outcomes;
+} checking;
+
+static uint32_t pieces_of(uint32_t count) { return count / PIECE + 1; }
+
+static uint32_t piece_end(uint32_t begin, uint32_t count) { return count - begin < PIECE ? count : begin + PIECE; }
+
+static void check_piece(void *context, uint32_t piece)
+{
+    const checking *all = context;
+    struct outcome *out = &all->outcomes[piece];
+    const check c = {all->pack, all->name, &out->err};
+    if (piece == 0) {
+        out->status = mr_bvh_check(c.p, c.name, c.err);
+    } else if (piece == 1) {
+        out->status = check_rest(&c);
+    } else if (piece - 2 < all->vertex_pieces) {
+        uint32_t begin = (piece - 2) * PIECE;
+        out->status = check_vertices(&c, begin, piece_end(begin, c.p->vertex_count));
+    } else {
+        uint32_t begin = (piece - 2 - all->vertex_pieces) * PIECE;
+        out->status = check_triangles(&c, begin, piece_end(begin, c.p->triangle_count));
+    }
+}
+
+/* Of several complaints the same one speaks whoever was first: the BVH last, for it complains of whatever is wrong elsewhere as well. */
+int mr_pack_check_contents(const mr_pack *pack, mr_crew *crew, const char *name, mr_error *err)
+{
+    checking all = {pack, name, pieces_of(pack->vertex_count), NULL};
+    uint32_t count = 2 + all.vertex_pieces + pieces_of(pack->triangle_count);
+    int status = MR_OK;
+    all.outcomes = malloc(count * sizeof *all.outcomes);
+    if (!all.outcomes) return mr_fail(err, MR_FAILED, "%s: no memory to check it", name);
+    mr_crew_run(crew, check_piece, &all, count);
+    for (uint32_t i = 0; i < count && !status; i++) {
+        const struct outcome *out = &all.outcomes[(i + 1) % count];
+        status = out->status;
+        if (status && err) *err = out->err;
+    }
+    free(all.outcomes);
+    return status;
 }

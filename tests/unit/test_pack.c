@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "tracer/bvh.h"
 #include "tracer/film.h"
@@ -99,8 +100,78 @@ static void hash_is_written_as_hex(void **state)
     char hex[2 * MR_HASH_BYTES + 1];
     mr_hash_hex(hash, hex);
     assert_string_equal(hex, "01ab0000000000000000000000000000000000000000000000000000000000f0");
-    mr_pack_hash(pack.base, pack.size_bytes, hash);
+    mr_pack_hash(pack.base, pack.size_bytes, NULL, hash);
     assert_memory_equal(hash, pack.header->hash, sizeof hash);
+}
+
+/* Of bytes that are no pack: only the place of the hash field matters. */
+static void fill_blob(uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)(i * i >> 7 ^ i);
+}
+
+/* In one go, by a crew, and piece by piece: the same. */
+static void hash_is_the_same_however_it_is_made(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {sizeof(mr_pack_header), MR_HASH_BLOCK - 1, MR_HASH_BLOCK, MR_HASH_BLOCK + 1, 3 * MR_HASH_BLOCK, 5 * MR_HASH_BLOCK + 77777};
+    static const size_t steps[] = {1000003, MR_HASH_BLOCK, 65536, 4097, 31};
+    mr_crew *crew = mr_crew_new(3);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        uint8_t *bytes = malloc(sizes[s]), want[MR_HASH_BYTES], hash[MR_HASH_BYTES];
+        fill_blob(bytes, sizes[s]);
+        mr_pack_hash(bytes, sizes[s], NULL, want);
+        mr_pack_hash(bytes, sizes[s], crew, hash);
+        assert_memory_equal(hash, want, sizeof hash);
+        for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+            mr_pack_hasher hasher;
+            mr_pack_hash_begin(&hasher, sizes[s]);
+            for (size_t at = 0; at < sizes[s]; at += steps[k]) mr_pack_hash_add(&hasher, bytes + at, sizes[s] - at < steps[k] ? sizes[s] - at : steps[k]);
+            mr_pack_hash_end(&hasher, hash);
+            assert_memory_equal(hash, want, sizeof hash);
+        }
+        bytes[offsetof(mr_pack_header, hash) + 5] ^= 1; /* its own field does not count, the bytes beside it do */
+        mr_pack_hash(bytes, sizes[s], NULL, hash);
+        assert_memory_equal(hash, want, sizeof hash);
+        bytes[offsetof(mr_pack_header, hash) + MR_HASH_BYTES] ^= 1;
+        mr_pack_hash(bytes, sizes[s], NULL, hash);
+        assert_memory_not_equal(hash, want, sizeof hash);
+        free(bytes);
+    }
+    mr_crew_free(crew);
+}
+
+/* The definition, with libsodium's one-shot function. */
+static void hash_is_the_tree_that_is_described(void **state)
+{
+    (void)state;
+    enum { SIZE = MR_HASH_BLOCK + 12345 };
+    uint8_t *bytes = malloc(SIZE), root[16 + 2 * MR_HASH_BYTES] = "MRAYTREE", want[MR_HASH_BYTES], hash[MR_HASH_BYTES];
+    const uint64_t size = SIZE;
+    fill_blob(bytes, SIZE);
+    mr_pack_hash(bytes, SIZE, NULL, hash);
+    memset(bytes + offsetof(mr_pack_header, hash), 0, MR_HASH_BYTES);
+    memcpy(root + 8, &size, 8);
+    (void)crypto_generichash(root + 16, MR_HASH_BYTES, bytes, MR_HASH_BLOCK, NULL, 0);
+    (void)crypto_generichash(root + 16 + MR_HASH_BYTES, MR_HASH_BYTES, bytes + MR_HASH_BLOCK, SIZE - MR_HASH_BLOCK, NULL, 0);
+    (void)crypto_generichash(want, MR_HASH_BYTES, root, sizeof root, NULL, 0);
+    assert_memory_equal(hash, want, sizeof hash);
+    free(bytes);
+}
+
+static void a_hash_taken_on_the_way_is_enough(void **state)
+{
+    (void)state;
+    uint8_t hash[MR_HASH_BYTES];
+    mr_pack out = {0};
+    mr_pack_hasher hasher;
+    mr_pack_hash_begin(&hasher, pack.size_bytes);
+    mr_pack_hash_add(&hasher, pack.base, pack.size_bytes);
+    mr_pack_hash_end(&hasher, hash);
+    assert_int_equal(mr_pack_check_hashed(&out, pack.base, pack.size_bytes, hash, "hashed", &err), MR_OK);
+    hash[31] ^= 1;
+    assert_int_equal(mr_pack_check_hashed(&out, pack.base, pack.size_bytes, hash, "hashed", &err), MR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "hashed: damaged"));
 }
 
 static void cannot_be_saved_nowhere(void **state)
@@ -167,7 +238,7 @@ static void other_files_are_no_packs(void **state)
 
 static void sign(uint8_t *copy, size_t size)
 {
-    mr_pack_hash(copy, size, ((mr_pack_header *)(void *)copy)->hash);
+    mr_pack_hash(copy, size, NULL, ((mr_pack_header *)(void *)copy)->hash);
 }
 
 static uint8_t *section(uint8_t *copy, enum mr_section s) { return copy + pack.header->section[s].offset; }
@@ -237,7 +308,7 @@ static void lies_are_named(void **state)
     header->section[MR_SECTION_MATERIALS].count = 0;
     expect_refusal(copy, "section 5: found 0 elements");
     header->version = 99;
-    expect_refusal(copy, "found pack version 99, expected 2");
+    expect_refusal(copy, "found pack version 99, expected 3");
     free(copy);
 }
 
@@ -303,7 +374,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_every_section),          cmocka_unit_test(survives_a_file),      cmocka_unit_test(hash_is_written_as_hex),
-        cmocka_unit_test(cannot_be_saved_nowhere),      cmocka_unit_test(every_flipped_byte_is_noticed),
+        cmocka_unit_test(hash_is_the_same_however_it_is_made), cmocka_unit_test(hash_is_the_tree_that_is_described),
+        cmocka_unit_test(a_hash_taken_on_the_way_is_enough), cmocka_unit_test(cannot_be_saved_nowhere),      cmocka_unit_test(every_flipped_byte_is_noticed),
         cmocka_unit_test(every_cut_is_noticed),         cmocka_unit_test(other_files_are_no_packs),
         cmocka_unit_test(lies_are_named),               cmocka_unit_test(any_lie_is_harmless),
     };

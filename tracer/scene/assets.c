@@ -1,7 +1,5 @@
 /* Reads everything that a description names: meshes, textures, surroundings. Each is a job of its own; threads take jobs by number and each writes into
  * its own slot, so the result does not depend on how many threads there are, and neither does the message: the first job that failed speaks. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +11,6 @@
 
 typedef struct job_list {
     mr_build *build;
-    atomic_uint next;
     uint32_t count;
     int *status;
     mr_error *errors;
@@ -132,23 +129,10 @@ static int run_job(mr_build *build, uint32_t job, mr_error *err)
     return with_place(build, load_texture(&desc->textures[job], &build->images[job], err), "textures", desc->textures[job].name, err);
 }
 
-static void *run_jobs(void *context)
+static void run_piece(void *context, uint32_t piece)
 {
     job_list *jobs = context;
-    for (uint32_t i; (i = atomic_fetch_add(&jobs->next, 1)) < jobs->count;) jobs->status[i] = run_job(jobs->build, i, &jobs->errors[i]);
-    return NULL;
-}
-
-/* The calling thread works too; a thread that cannot be started is done without. */
-static void run_all(job_list *jobs, int threads)
-{
-    pthread_t helpers[MR_SCENE_MAX_THREADS];
-    int started = 0;
-    while (started + 1 < threads && started + 1 < MR_SCENE_MAX_THREADS && (uint32_t)started + 1 < jobs->count)
-        if (pthread_create(&helpers[started], NULL, run_jobs, jobs) == 0) started++;
-        else break;
-    (void)run_jobs(jobs);
-    for (int i = 0; i < started; i++) (void)pthread_join(helpers[i], NULL);
+    jobs->status[piece] = run_job(jobs->build, piece, &jobs->errors[piece]);
 }
 
 static int first_failure(const job_list *jobs, mr_error *err)
@@ -200,7 +184,7 @@ int mr_build_assets(mr_build *build)
     jobs.errors = calloc(jobs.count, sizeof *jobs.errors);
     int status = MR_FAILED;
     if (build->models && build->images && jobs.status && jobs.errors) {
-        run_all(&jobs, build->options->threads);
+        mr_crew_run(build->crew, run_piece, &jobs, jobs.count);
         status = first_failure(&jobs, build->err);
         if (!status) status = gather_images(build);
     } else {

@@ -8,6 +8,7 @@
 #define MR_SCENE_BUILD_H
 
 #include "tracer/bvh.h"
+#include "tracer/crew.h"
 #include "tracer/scene.h"
 #include "tracer/scene/description.h"
 #include "tracer/scene/model.h"
@@ -16,6 +17,7 @@ typedef struct mr_build {
     const mr_description *desc;
     const mr_scene_options *options;
     mr_error *err;
+    mr_crew *crew; /* NULL: one thread */
     mr_settings settings;
     /* assets */
     mr_model *models;   /* one a mesh of the description; spheres' are empty */

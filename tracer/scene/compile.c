@@ -42,14 +42,16 @@ static int build_all(mr_build *build, void **bytes, size_t *size_bytes)
 /* The check is against our own mistakes: whatever leaves here, a worker will accept. The hash has just been computed and is not computed again. */
 int mr_scene_compile(mr_pack *out, const mr_description *desc, const mr_scene_options *options, mr_error *err)
 {
-    mr_build build = {.desc = desc, .options = options, .err = err, .settings = desc->settings};
+    mr_build build = {.desc = desc, .options = options, .err = err, .crew = mr_crew_new(options->threads), .settings = desc->settings};
+    mr_crew *crew = build.crew;
     mr_pack pack;
     void *bytes = NULL;
     size_t size_bytes = 0;
     int status = build_all(&build, &bytes, &size_bytes);
     mr_build_free(&build);
     if (!status) status = mr_pack_views(&pack, bytes, size_bytes, desc->file, err);
-    if (!status) status = mr_pack_check_contents(&pack, desc->file, err);
+    if (!status) status = mr_pack_check_contents(&pack, crew, desc->file, err);
+    mr_crew_free(crew);
     if (status) {
         free(bytes);
         return status;

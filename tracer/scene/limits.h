@@ -14,8 +14,7 @@ enum {
     MR_SCENE_MAX_TRIANGLES = 1 << 28,       /* of a scene; a reference in the BVH has 29 bits */
     MR_SCENE_MAX_MATERIALS = 1 << 20,
     MR_SCENE_MAX_LIGHTS = 1 << 26,
-    MR_SCENE_MAX_INSTANCES = 1 << 24,
-    MR_SCENE_MAX_THREADS = 256
+    MR_SCENE_MAX_INSTANCES = 1 << 24
 };
 
 #define MR_SCENE_MAX_FILE_BYTES ((size_t)4 << 30) /* of a texture or model file */

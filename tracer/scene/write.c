@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tracer/pack_check.h"
+#include "tracer/pages.h"
 #include "tracer/scene/build.h"
 
 typedef struct part {
@@ -80,12 +81,11 @@ int mr_build_write(const mr_build *build, void **bytes, size_t *size_bytes)
     list_parts(build, parts);
     memcpy(header.magic, MR_PACK_MAGIC, sizeof header.magic);
     header.size_bytes = place_sections(parts, &header);
-    uint64_t room = header.size_bytes + MR_PACK_ALIGN - header.size_bytes % MR_PACK_ALIGN;
-    uint8_t *blob = header.size_bytes ? aligned_alloc(MR_PACK_ALIGN, room) : NULL;
+    uint8_t *blob = header.size_bytes ? mr_pages_alloc(header.size_bytes) : NULL;
     if (!blob) return mr_fail(build->err, MR_FAILED, "%s: no memory for a pack of %llu bytes", build->desc->file, (unsigned long long)header.size_bytes);
     write_sections(build, parts, &header, blob);
     memcpy(blob, &header, sizeof header);
-    mr_pack_hash(blob, header.size_bytes, header.hash);
+    mr_pack_hash(blob, header.size_bytes, build->crew, header.hash);
     memcpy(blob, &header, sizeof header);
     *bytes = blob;
     *size_bytes = header.size_bytes;
