@@ -131,7 +131,7 @@ static mr_crew *crew_for(size_t size_bytes)
 static int check(mr_pack *out, const void *bytes, size_t size_bytes, const uint8_t *hash, mr_crew *crew, const char *name, mr_error *err)
 {
     mr_pack pack = {0};
-    uint8_t own[MR_HASH_BYTES];
+    uint8_t own[MR_HASH_BYTES] = {0};
     int status = mr_pack_views(&pack, bytes, size_bytes, name, err);
     if (status) return status;
     if (!hash) mr_pack_hash(bytes, size_bytes, crew, own);

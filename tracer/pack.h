@@ -217,10 +217,9 @@ int mr_pack_check(mr_pack *out, const void *bytes, size_t size_bytes, const char
  *     mr_pack_hash_end(&hasher, hash);                when size_bytes have come
  *     mr_pack_check_hashed(&pack, bytes, size_bytes, hash, name, err);
  *
- * No allocation, nothing to free; the hasher may be copied and dropped at any time, but not moved to less alignment. */
+ * No allocation, nothing to free; it may be dropped at any time but must stay where it was begun. */
 typedef struct mr_pack_hasher {
-    _Alignas(64) uint8_t block[384]; /* libsodium's states */
-    uint8_t root[384];
+    uint8_t room[64 + 2 * 384]; /* libsodium's states, aligned by hand */
     uint64_t done_bytes;
 } mr_pack_hasher;
 

@@ -9,7 +9,7 @@
 
 #include "tracer/pack_check.h"
 
-_Static_assert(sizeof(((mr_pack_hasher *)0)->block) >= sizeof(crypto_generichash_state) && _Alignof(mr_pack_hasher) >= 64,
+_Static_assert(sizeof(((mr_pack_hasher *)0)->room) >= 64 + 2 * sizeof(crypto_generichash_state) && _Alignof(crypto_generichash_state) <= 64,
                "room for libsodium's states");
 _Static_assert(sizeof(mr_pack_header) < MR_HASH_BLOCK, "the header lies in the first block");
 
@@ -91,8 +91,12 @@ void mr_pack_hash(const void *bytes, size_t size_bytes, mr_crew *crew, uint8_t h
 
 /* ---- of bytes that arrive in order ---- */
 
-static crypto_generichash_state *block_of(mr_pack_hasher *h) { return (crypto_generichash_state *)(void *)h->block; }
-static crypto_generichash_state *root_of(mr_pack_hasher *h) { return (crypto_generichash_state *)(void *)h->root; }
+static crypto_generichash_state *block_of(mr_pack_hasher *h)
+{
+    return (crypto_generichash_state *)(void *)(h->room + (64 - (uintptr_t)h->room % 64) % 64);
+}
+
+static crypto_generichash_state *root_of(mr_pack_hasher *h) { return block_of(h) + 1; }
 
 static void end_block(mr_pack_hasher *h)
 {

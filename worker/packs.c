@@ -47,6 +47,7 @@ int wk_held_begin_fetch(wk_held *h, uint64_t now_us, mr_error *err)
     if (bytes == MAP_FAILED)
         return mr_fail(err, MR_FAILED, "no memory for a scene of %llu MB", (unsigned long long)(h->pack.size_bytes >> 20));
     h->pack.bytes = bytes;
+    mr_pack_hash_begin(&h->pack.hasher, h->pack.size_bytes);
     h->state = WK_PACK_FETCHING;
     h->chunk_bytes = WK_CHUNK_FIRST;
     h->window = WK_WINDOW_LEAST;
@@ -86,6 +87,7 @@ int wk_held_take(wk_held *h, uint64_t now_us, uint64_t offset, const uint8_t *by
 {
     if (h->state != WK_PACK_FETCHING || offset != h->received || size_bytes > h->asked - h->received) return 0;
     memcpy((uint8_t *)h->pack.bytes + offset, bytes, size_bytes);
+    mr_pack_hash_add(&h->pack.hasher, bytes, size_bytes);
     h->received += size_bytes;
     adapt(h, now_us);
     return h->received == h->pack.size_bytes;

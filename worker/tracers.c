@@ -158,7 +158,9 @@ static int load(wk_task *task)
 static int check(wk_task *task)
 {
     wk_pack *p = task->pack;
-    int status = mr_pack_check(&p->pack, p->bytes, p->size_bytes, "the scene that the coordinator sent", &task->err);
+    uint8_t hash[MR_HASH_BYTES];
+    mr_pack_hash_end(&p->hasher, hash);
+    int status = mr_pack_check_hashed(&p->pack, p->bytes, p->size_bytes, hash, "the scene that the coordinator sent", &task->err);
     if (!status) status = same_hash(task);
     if (!status && p->path[0]) (void)mr_pack_save(&p->pack, p->path, NULL); /* only a cache */
     return status;

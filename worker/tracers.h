@@ -17,6 +17,7 @@ typedef struct wk_pack {
     char path[1024];          /* in the folder of packs; empty: there is none */
     int trusted;              /* what lies there was checked by us, a moment ago: see worker.h, packs_checked */
     void *bytes;              /* fetched: mapped memory of size_bytes; NULL: the pack owns its own */
+    mr_pack_hasher hasher;    /* of what has been fetched so far */
     uint64_t size_bytes;
     unsigned users;           /* renderers bound to it; guarded by the tracers' lock */
 } wk_pack;

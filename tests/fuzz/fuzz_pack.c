@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memcpy(copy, bytes, size);
     mr_pack_header *header = (mr_pack_header *)copy;
     header->size_bytes = size;
-    mr_pack_hash(copy, size, header->hash);
+    mr_pack_hash(copy, size, NULL, header->hash);
     mr_pack pack;
     mr_error err;
     if (mr_pack_check(&pack, copy, size, "input", &err) == MR_OK && pack.settings->max_bounces <= 8) fuzz_trace(&pack);
