@@ -269,7 +269,7 @@ static double time_for_all(const co_scheduler *s, const job *j, uint32_t ui, uin
 static uint16_t worth_copying(const co_scheduler *s, const lease *l, const worker *thief, double takes_us, uint64_t now_us)
 {
     const job *j = l->job;
-    uint16_t lonely = lonely_bands(s, l);
+    uint16_t lonely = takes_us > 2 * CO_COPY_COST_US ? lonely_bands(s, l) : 0;
     if (!lonely || j->units[l->unit].deaths >= CO_DEATHS_ALONE) return 0;
     uint32_t count = (uint32_t)__builtin_popcount(lonely), share = (count + s->idle_threads - 1) / s->idle_threads;
     double most_us = usual_time(s, j) / 2 < takes_us / 8 ? usual_time(s, j) / 2 : takes_us / 8;
@@ -288,7 +288,7 @@ static uint32_t find_late(const co_scheduler *s, const job *j, uint32_t wi, uint
     for (unsigned n = 0; li != NONE && n < CO_SCAN_MOST; n++, li = s->leases[li].in_job.next) {
         const lease *l = &s->leases[li];
         double takes_us = still_takes(s, l, now_us);
-        if (!l->begun || l->worker == wi || l->kind == CHECK || takes_us <= longest) continue;
+        if (takes_us <= longest || !l->begun || l->worker == wi || l->kind == CHECK) continue;
         uint16_t worth = worth_copying(s, l, &s->workers[wi], takes_us, now_us);
         if (!worth) continue;
         longest = takes_us;

@@ -40,7 +40,7 @@ enum {
     CO_COPIES_PERCENT = 3,     /* of a job's paths may be given out as copies of what is not beyond patience */
     CO_COPY_COST_US = 1000,    /* messages, and the wake-ups that they cause */
     CO_BACKUP_LEAST_US = 5000, /* how often it is asked whether something has become late, while a thread is idle */
-    CO_IN_VAIN_MOST = 8,       /* idle workers looked at in one event that nothing suits */
+    CO_IN_VAIN_MOST = 4,       /* idle workers looked at in one event that nothing suits */
     CO_SCAN_MOST = 64          /* leases looked at for a unit to take over, at each end */
 };
 

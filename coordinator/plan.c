@@ -197,9 +197,13 @@ uint16_t co_bands_of_rows(uint32_t height, uint32_t row, uint32_t rows)
 uint32_t co_bands_rows(uint32_t height, uint16_t bands)
 {
     uint32_t rows = 0;
-    for (uint32_t left = bands; left; left &= left - 1) {
-        uint32_t band = (uint32_t)__builtin_ctz(left);
-        rows += co_band_row(height, band + 1) - co_band_row(height, band);
+    if (bands == co_bands_all(height)) return height;
+    while (bands) {
+        uint32_t row, more;
+        uint16_t run = co_bands_run(bands);
+        co_bands_span(height, run, &row, &more);
+        rows += more;
+        bands = (uint16_t)(bands & ~run);
     }
     return rows;
 }

@@ -235,11 +235,93 @@ static void test_ten_thousand_workers(void **state)
     (void)run(&c);
 }
 
+/* ---- the end of a queue ---- */
+
+typedef struct ending {
+    const char *what;
+    double cost_sigma, noise_sigma, speed_ratio, unit_us;
+    uint32_t workers, width, seeds;
+} ending;
+
+/* The last tile comes in at most 1.2 times the median tile's time after the queue ran dry, and at most 5 % is traced for nothing. The worst of all seeds. */
+static void check_ending(const ending *e)
+{
+    double tail = 0, copies = 0;
+    co_world_config c;
+    co_world_defaults(&c);
+    c.workers = e->workers;
+    c.picture.width = e->width;
+    c.picture.height = e->width * 9 / 16;
+    c.cost_sigma = e->cost_sigma;
+    c.noise_sigma = e->noise_sigma;
+    c.speed_ratio = e->speed_ratio;
+    c.unit_us = e->unit_us;
+    c.delay_us = 500;
+    for (c.seed = 1; c.seed <= e->seeds; c.seed++) {
+        const co_world_report r = run(&c);
+        if (r.tail_s > 1.2 * r.unit_s || r.copies > 0.05)
+            fail_msg("seed %llu, %s: tail %.3f s, tile %.3f s, %.4f for nothing", (unsigned long long)c.seed, e->what, r.tail_s, r.unit_s, r.copies);
+        tail = r.tail_s / r.unit_s > tail ? r.tail_s / r.unit_s : tail;
+        copies = r.copies > copies ? r.copies : copies;
+    }
+    printf("%s: at worst %.2f tiles' time after the queue ran dry, %.2f %% for nothing, %u seeds\n", e->what, tail, copies * 100, e->seeds);
+}
+
+static void test_endings(void **state)
+{
+    (void)state;
+    static const ending endings[] = {
+        { "8 equal workers, sigma 0.5, tiles of 20 ms", 0.5, 0.2, 1, 20e3, 8, 960, 100 },
+        { "8 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 8, 960, 100 },
+        { "8 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 8, 960, 200 },
+        { "8 workers of speeds 1:20, sigma 0.5, tiles of 20 ms", 0.5, 0.2, 20, 20e3, 8, 960, 200 },
+        { "8 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 8, 960, 100 },
+        { "32 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 32, 1920, 50 },
+        { "100 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 100, 1920, 20 },
+    };
+    for (unsigned i = 0; i < sizeof endings / sizeof endings[0]; i++) check_ending(&endings[i]);
+}
+
+/* One of eight workers is 20 times slower: against the seven others without it. */
+static void test_slow_worker(void **state)
+{
+    (void)state;
+    double worst = 0;
+    co_world_config c;
+    co_world_defaults(&c);
+    c.picture = (mr_picture){ 960, 540, 64, 0 };
+    c.cost_sigma = 0.5;
+    for (c.seed = 1; c.seed <= 50; c.seed++) {
+        c.workers = 8;
+        c.slow_workers = 1;
+        double with = run(&c).seconds;
+        c.workers = 7;
+        c.slow_workers = 0;
+        double without = run(&c).seconds;
+        worst = with / without > worst ? with / without : worst;
+    }
+    printf("one of eight workers 20 times slower: at worst %.3f times the time of the seven others alone, 50 seeds\n", worst);
+    assert_true(worst <= 1.2);
+}
+
+/* Two equal jobs: when the first is over, the other has had nearly as much. */
+static void test_shares(void **state)
+{
+    (void)state;
+    co_world_config c = small();
+    c.tile = 0;
+    for (c.seed = 1; c.seed <= 50; c.seed++) {
+        const co_world_report r = run(&c);
+        assert_true(r.paths_share[0] > 0.4 && r.paths_share[1] > 0.4);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quiet),    cmocka_unit_test(test_crashes), cmocka_unit_test(test_everything),      cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_failures), cmocka_unit_test(test_poison),  cmocka_unit_test(test_liars),           cmocka_unit_test(test_sampled_liars),
+        cmocka_unit_test(test_endings),  cmocka_unit_test(test_slow_worker), cmocka_unit_test(test_shares),
         cmocka_unit_test(test_thousand_workers), cmocka_unit_test(test_ten_thousand_workers),
     };
     char filter[64];
