@@ -1,6 +1,6 @@
 """Fault 12: raw probes by the hundred thousand, and a slow loris of a thousand idle connections, during renders.
 
-Full size with CHAOS=1 (make chaos), a short form otherwise. Figures go to stdout as lines "fault 12: ..."."""
+Full size with CHAOS=1 (make chaos), a short form otherwise."""
 
 import multiprocessing
 import os
@@ -12,15 +12,15 @@ import time
 
 import pytest
 
+import faults
 import waiting
 
-FULL = bool(os.environ.get("CHAOS"))
-PROBES = 100_000 if FULL else 3_000
+PROBES = faults.full_or_short(100_000, 3_000)
 PROBERS = 2
-LORISES = 1_000 if FULL else 200
+LORISES = faults.full_or_short(1_000, 200)
 GROWTH_MOST_KB = 10 * 1024
 SMALL = ("--size", "96x96", "--spp", "16")
-LONG = ("--size", "256x256", "--spp", "256" if FULL else "64", "--tile", "32")
+LONG = ("--size", "256x256", "--spp", faults.full_or_short(256, 64), "--tile", "32")
 
 GREETING = b"\xff" + 8 * b"\0" + b"\x7f"
 NOISE = (
@@ -107,7 +107,7 @@ def test_probes(cluster, mobyray, reference, scenes, options):
     waiting.until(lambda: descriptors(coordinator.pid) <= before_fds, "the probes' descriptors")
     render_once()
     grown_kb = status(coordinator.pid, "VmRSS") - before_kb
-    print(f"fault 12: {PROBES} probes in {seconds:.1f} s beside {renders} renders ({'keys' if options else 'no keys'}): "
+    faults.say(12, f"{PROBES} probes in {seconds:.1f} s beside {renders} renders ({'keys' if options else 'no keys'}): "
           f"{grown_kb / 1024:+.1f} MB, peak {(status(coordinator.pid, 'VmHWM') - before_kb) / 1024:+.1f} MB")
     assert grown_kb <= GROWTH_MOST_KB
     lines = [line for line in coordinator.log().splitlines() if "turned away" in line]
@@ -137,7 +137,7 @@ def test_slow_loris(cluster, mobyray, reference, scenes, options):
     waiting.log_has(coordinator, "the picture is in")
     assert (mobyray.folder / "out.png").read_bytes() == reference(scene, *LONG)
     assert "lost" not in coordinator.log()
-    print(f"fault 12: {LORISES} idle connections ({'keys' if options else 'no keys'}): {(with_kb - before_kb) / 1024:+.1f} MB while open, "
+    faults.say(12, f"{LORISES} idle connections ({'keys' if options else 'no keys'}): {(with_kb - before_kb) / 1024:+.1f} MB while open, "
           f"{(status(coordinator.pid, 'VmRSS') - before_kb) / 1024:+.1f} MB after")
     assert with_kb - before_kb <= GROWTH_MOST_KB * 2
     assert status(coordinator.pid, "VmRSS") - before_kb <= GROWTH_MOST_KB
