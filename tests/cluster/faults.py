@@ -53,6 +53,11 @@ def journal_bytes(folder):
         return 0
 
 
+def moved_on(folder, size, by=0):
+    """Whether more than so many bytes came since the journal had that size; it is rewritten, and then smaller, now and then."""
+    return not size <= journal_bytes(folder) <= size + by
+
+
 def redone(coordinator):
     found = waiting.log_has(coordinator, r"done: .* (\d+) tiles, .* (\d+) tiles? redone")
     return int(found[1]), int(found[2])

@@ -47,7 +47,7 @@ def test_coordinator_killed(cluster, mobyray, reference, cornell):
     coordinator = mobyray.start("coordinator", *arguments, "--listen", cluster.endpoint)
     for _ in range(kills):
         size = journal_bytes(state)
-        soon(lambda size=size: journal_bytes(state) > size + 1000 or not running(coordinator), "a tile on disk")
+        soon(lambda size=size: faults.moved_on(state, size, 1000) or not running(coordinator), "a tile on disk")
         assert running(coordinator), f"the render was over too soon: give it more samples\n{coordinator.log()}"
         back.append(time.monotonic() - start)
         time.sleep(dice.uniform(0, 0.3))
@@ -241,7 +241,7 @@ def test_clock_jumps(cluster, mobyray, reference, cornell):
     for i in range(jumps):
         clock.write_text(("+25h", "-25h")[i % 2] + "\n")
         size = journal_bytes(mobyray.folder / "state")
-        soon(lambda size=size: journal_bytes(mobyray.folder / "state") > size or not running(coordinator), "another tile")
+        soon(lambda size=size: faults.moved_on(mobyray.folder / "state", size) or not running(coordinator), "another tile")
     coordinator.wait()
     same_picture(mobyray, reference, cornell, options)
     for worker in workers:

@@ -50,7 +50,7 @@ def test_kills(cluster, mobyray, reference, scenes):
     while done < kills:
         soon(lambda: count(coordinator, "joined") >= hands + done, "the workers' joining")
         # Some tiles in between: what brings down three workers one after another is taken for the culprit, and chance could do that.
-        soon(lambda size=size: faults.journal_bytes(state) > size + 200_000 or not running(coordinator), "some tiles")
+        soon(lambda size=size: faults.moved_on(state, size, 200_000) or not running(coordinator), "some tiles")
         assert running(coordinator), coordinator.log()
         size = faults.journal_bytes(state)
         time.sleep(dice.uniform(0, 0.1))  # any moment of a tile; nothing is waited for
@@ -88,7 +88,7 @@ def test_all_killed(cluster, mobyray, reference, cornell):
     assert faults.journal_bytes(state) == size, "nobody was there to do this"
     cluster.worker()
     joined = soon(lambda: count(coordinator, "joined") == 3, "a worker's joining")
-    first = soon(lambda: faults.journal_bytes(state) > size, "the first tile")
+    first = soon(lambda: faults.moved_on(state, size), "the first tile")
     cluster.worker()
     coordinator.wait()
     same_picture(mobyray, reference, cornell, options)
