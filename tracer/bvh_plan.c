@@ -51,8 +51,20 @@ static void divide(const mr_bvh2_cost *l, const mr_bvh2_cost *r, float best[W], 
     memcpy(to_left + 4, &k1, sizeof k1);
 }
 
+/* The same as below for two single triangles, which is every third node. Both cost the same with any number of slots. */
+static mr_bvh2_cost plan_two(mr_bvh2_node *node, float apart)
+{
+    float area = area_of(node->lo, node->hi), leaf = area * LEAF_COST, as_node = apart + area, alone = leaf <= as_node ? leaf : as_node;
+    int better = apart < alone;
+    node->plan = MR_BVH2_RIGHT_SINGLE | 1u << MR_BVH2_PLAN_NODE | (leaf <= as_node ? MR_BVH2_PLAN_LEAF | 1u << MR_BVH2_PLAN_COUNT : 0) | (better ? 1u : 0);
+    mr_bvh2_cost c = { .count = 2, .at = { alone } };
+    for (int i = 1; i < W; i++) c.at[i] = better ? apart : alone;
+    return c;
+}
+
 mr_bvh2_cost mr_bvh2_plan_pair(mr_bvh2_node *node, int right_single, const mr_bvh2_cost *l, const mr_bvh2_cost *r)
 {
+    if (l->count + r->count == 2 && !(l->has_instance | r->has_instance)) return plan_two(node, l->at[0] + r->at[0]);
     mr_bvh2_cost c = { .count = l->count + r->count, .has_instance = l->has_instance | r->has_instance };
     float best[W], area = area_of(node->lo, node->hi), leaf = c.count <= W && !c.has_instance ? area * LEAF_COST : INFINITY;
     int32_t to_left[W];

@@ -70,7 +70,23 @@ static double take_ascii(cursor *in)
     return number;
 }
 
-static double take(cursor *in, int type) { return in->format == MR_PLY_ASCII ? take_ascii(in) : take_binary(in, type); }
+/* The four-byte types of little-endian files, which nearly all numbers of nearly all files are. */
+static double take_word(cursor *in, int type)
+{
+    uint32_t word;
+    float single;
+    memcpy(&word, in->at, sizeof word);
+    in->at += sizeof word;
+    memcpy(&single, &word, sizeof single);
+    return type == MR_PLY_FLOAT ? (double)single : type == MR_PLY_INT32 ? (int32_t)word : (double)word;
+}
+
+static double take(cursor *in, int type)
+{
+    bool is_word = type == MR_PLY_FLOAT || type == MR_PLY_INT32 || type == MR_PLY_UINT32;
+    if (is_word && in->format == MR_PLY_LITTLE && in->end - in->at >= 4) return take_word(in, type);
+    return in->format == MR_PLY_ASCII ? take_ascii(in) : take_binary(in, type);
+}
 
 static int ended(const reader *r, const char *kind, uint32_t index, uint32_t count)
 {
