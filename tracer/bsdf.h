@@ -39,6 +39,7 @@ typedef struct mr_bsdf {
     vm glossy;                  /* the base has a boundary: not smooth, not matte */
     vf eta;                     /* index beyond the surface over the index on wo's side */
     vf coat_out, fresnel_out, lambda_out, coat_lambda_out; /* towards wo: the coat's share, the dielectric's Fresnel term, Smith's lambdas */
+    vf diffuse_out;             /* what of diffuse light leaves towards wo, over what of it does on average */
     vec3 multiple;              /* colour of light that a metal's microfacets pass between them before it leaves, */
     vf lost;                    /* and its strength towards wo; a diffuse lobe in sampling */
     vf choose_coat, choose_reflect, choose_transmit; /* probabilities; the rest is diffuse */
@@ -59,8 +60,8 @@ typedef struct mr_scatter {
 static inline vf mr_fresnel_dielectric(vf cosine, vf eta)
 {
     vf c = clamp_f(cosine, 0.0f, 1.0f), g2 = eta * eta - 1.0f + c * c, g = sqrt_f(max_f(g2, all_f(0.0f)));
-    vf a = (g - c) / (g + c), b = (c * (g + c) - 1.0f) / (c * (g - c) + 1.0f);
-    return sel(mask(g2 > 0.0f), 0.5f * (a * a) * (1.0f + b * b), all_f(1.0f));
+    vf less = g - c, more = g + c, s = c * more - 1.0f, t = c * less + 1.0f, below = more * t;
+    return sel(mask(g2 > 0.0f), 0.5f * (less * less) * (t * t + s * s) / (below * below), all_f(1.0f));
 }
 
 static inline vec3 schlick(vec3 f0, vf cosine)
@@ -77,11 +78,11 @@ static inline vf fresnel_average(vf eta)
 
 /* ---- GGX ---- */
 
-/* The distribution of normals at h, over `by`. */
-static inline vf ggx_d(vf alpha, vec3 h, vf by)
+/* The distribution of normals at h, of any length whose square is h2, over `by`. */
+static inline vf ggx_d(vf alpha, vec3 h, vf h2, vf by)
 {
     vf a2 = alpha * alpha, k = h.x * h.x + h.y * h.y + a2 * (h.z * h.z);
-    return a2 * MR_INV_PI / (k * k * by);
+    return a2 * MR_INV_PI * (h2 * h2) / (k * k * by);
 }
 
 static inline vf smith_lambda(vf alpha, vec3 w)
@@ -99,12 +100,13 @@ static inline vec3 sample_visible_normal(vf alpha, vec3 w, mr_sample2 s)
     return v3_unit(v3(alpha * h.x, alpha * h.y, max_f(h.z, all_f(MR_MIN_COSINE))));
 }
 
-/* D G2 / (4 cos_o cos_i) times cos_i; lambda: Smith's, of wo; *pdf: the density of wi by visible normals. */
-static inline vf ggx_reflect(vf alpha, vf lambda, vec3 wo, vec3 wi, vec3 h, vf *pdf)
+/* D G2 / (4 cos_o cos_i) times cos_i; lambda: Smith's, of wo; h = wi + wo; *pdf: the density of wi by visible normals. wi.z > 0. */
+static inline vf ggx_reflect(vf alpha, vf lambda, vec3 wo, vec3 wi, vec3 h, vf h2, vf *pdf)
 {
-    vf d = ggx_d(alpha, h, 4.0f * wo.z);
-    *pdf = d / (1.0f + lambda);
-    return d / (1.0f + lambda + smith_lambda(alpha, wi));
+    vf d = ggx_d(alpha, h, h2, (1.0f + lambda) * (4.0f * wo.z)), a2 = alpha * alpha;
+    vf slant = sqrt_f(wi.z * wi.z + a2 * (wi.x * wi.x + wi.y * wi.y)); /* wi's lambda is (slant / wi.z - 1) / 2 */
+    *pdf = d;
+    return d * (1.0f + lambda) * wi.z / ((0.5f + lambda) * wi.z + 0.5f * slant);
 }
 
 /* ---- What the single-scattering lobe of a metal loses (Kulla and Conty 2017) ---- */
@@ -197,15 +199,19 @@ static inline void mr_bsdf_init(mr_bsdf *b, const mr_lobes *lobes, vec3 ng, vec3
     b->m.clearcoat = sel(inside, zero, b->m.clearcoat); /* inside a body there is no coat */
     vm matte = mask(b->m.ior <= MR_MIN_IOR) & mask(b->m.metallic <= 0.0f) & mask(b->m.transmission <= 0.0f);
     b->glossy = ~matte & ~b->m.smooth;
-    b->eta = sel(inside, 1.0f / b->m.ior, b->m.ior);
+    b->eta = b->m.ior;
+    if (any(inside)) b->eta = sel(inside, 1.0f / b->m.ior, b->eta);
     b->ng = ng;
     b->f = frame_about(ns);
     b->wo = frame_to_local(&b->f, wo);
     b->wo.z = max_f(b->wo.z, all_f(MR_MIN_COSINE));
-    b->fresnel_out = b->coat_out = b->lambda_out = b->coat_lambda_out = zero;
+    b->fresnel_out = b->coat_out = b->lambda_out = b->coat_lambda_out = b->diffuse_out = zero;
     if (any(~matte)) b->fresnel_out = sel(matte, zero, mr_fresnel_dielectric(b->wo.z, b->eta));
     if (!any(~b->m.smooth)) return;
-    if (any(b->glossy)) b->lambda_out = smith_lambda(b->m.alpha, b->wo);
+    if (any(b->glossy)) {
+        b->lambda_out = smith_lambda(b->m.alpha, b->wo);
+        b->diffuse_out = (1.0f - b->fresnel_out) / (1.0f - fresnel_average(b->eta));
+    }
     if (any(mask(b->m.clearcoat > 0.0f))) {
         b->coat_out = coat_fresnel(b, b->wo.z);
         b->coat_lambda_out = smith_lambda(b->m.coat_alpha, b->wo);
@@ -219,13 +225,13 @@ static inline vf choose_diffuse(const mr_bsdf *b)
 }
 
 /* The coat of lanes that have one; *pass receives what share of light goes through it, both ways. */
-static inline vf eval_coat(const mr_bsdf *b, vec3 wi, vec3 h, vf cosine, vf *pdf, vf *pass)
+static inline vf eval_coat(const mr_bsdf *b, vec3 wi, vec3 h, vf h2, vf cosine, vf *pdf, vf *pass)
 {
     vm coated = mask(b->m.clearcoat > 0.0f);
     *pdf = all_f(0.0f);
     *pass = all_f(1.0f);
     if (!any(coated)) return all_f(0.0f);
-    vf lobe_pdf, f = coat_fresnel(b, cosine) * ggx_reflect(b->m.coat_alpha, b->coat_lambda_out, b->wo, wi, h, &lobe_pdf);
+    vf lobe_pdf, f = coat_fresnel(b, cosine) * ggx_reflect(b->m.coat_alpha, b->coat_lambda_out, b->wo, wi, h, h2, &lobe_pdf);
     *pdf = sel(coated, b->choose_coat * lobe_pdf, all_f(0.0f));
     *pass = sel(coated, (1.0f - b->coat_out) * (1.0f - coat_fresnel(b, wi.z)), all_f(1.0f));
     return sel(coated, f, all_f(0.0f));
@@ -235,10 +241,9 @@ static inline vf eval_coat(const mr_bsdf *b, vec3 wi, vec3 h, vf cosine, vf *pdf
 static inline vec3 eval_diffuse(const mr_bsdf *b, vec3 wi, vf pass)
 {
     vf strength = (1.0f - b->m.metallic) * (1.0f - b->m.transmission) * pass * wi.z * MR_INV_PI;
-    if (any(b->glossy)) {
-        vf in = 1.0f - mr_fresnel_dielectric(wi.z, b->eta), out = 1.0f - b->fresnel_out;
-        vf through = strength * in * out / (1.0f - fresnel_average(b->eta));
-        strength = sel(b->glossy, sel(mask(strength > 0.0f), through, all_f(0.0f)), strength);
+    if (any(b->glossy & mask(strength > 0.0f))) {
+        vf through = strength * (1.0f - mr_fresnel_dielectric(wi.z, b->eta)) * b->diffuse_out;
+        strength = sel(b->glossy, through, strength);
     }
     vec3 f = v3_scale(b->m.base, strength);
     vm lossy = mask(b->lost > 0.0f);
@@ -250,11 +255,11 @@ static inline vec3 eval_diffuse(const mr_bsdf *b, vec3 wi, vf pass)
 /* For lanes with wi above the surface. */
 static inline vec3 eval_reflection(const mr_bsdf *b, vec3 wi, vf *pdf)
 {
-    vec3 h = v3_unit(v3_add(b->wo, wi));
-    vf cosine = v3_dot(b->wo, h), p, pass, coat = eval_coat(b, wi, h, cosine, &p, &pass);
+    vec3 h = v3_add(b->wo, wi); /* unit vectors: |h| is twice the cosine between either and h */
+    vf h2 = v3_dot(h, h), cosine = 0.5f * sqrt_f(h2), p, pass, coat = eval_coat(b, wi, h, h2, cosine, &p, &pass);
     vec3 f = eval_diffuse(b, wi, pass);
     if (any(b->glossy)) {
-        vf lobe_pdf, base = pass * ggx_reflect(b->m.alpha, b->lambda_out, b->wo, wi, h, &lobe_pdf);
+        vf lobe_pdf, base = pass * ggx_reflect(b->m.alpha, b->lambda_out, b->wo, wi, h, h2, &lobe_pdf);
         vec3 fresnel = base_fresnel(b, cosine, mr_fresnel_dielectric(cosine, b->eta));
         f = v3_sel(b->glossy, v3_mad(fresnel, base, f), f);
         p = sel(b->glossy, p + b->choose_reflect * lobe_pdf, p);
@@ -271,7 +276,7 @@ static inline vec3 eval_transmission(const mr_bsdf *b, vec3 wi, vf *pdf)
     h = v3_sel(mask(h.z < 0.0f), v3_neg(h), h);
     vf ho = v3_dot(b->wo, h), hi = v3_dot(wi, h), denominator = hi + ho / b->eta, d2 = denominator * denominator;
     vm fine = mask(share > 0.0f) & mask(ho > 0.0f) & mask(hi < 0.0f) & mask(d2 > 1e-12f);
-    vf through = 1.0f - mr_fresnel_dielectric(ho, b->eta), d = ggx_d(b->m.alpha, h, b->wo.z * d2) * -hi * ho;
+    vf through = 1.0f - mr_fresnel_dielectric(ho, b->eta), d = ggx_d(b->m.alpha, h, all_f(1.0f), b->wo.z * d2) * -hi * ho;
     vf f = share * (1.0f - b->coat_out) * through * d / ((1.0f + b->lambda_out + smith_lambda(b->m.alpha, wi)) * b->eta * b->eta);
     *pdf = sel(fine, b->choose_transmit * d / (1.0f + b->lambda_out), all_f(0.0f));
     return v3_sel(fine, v3_scale(transmission_tint(b), f), v3_all(0.0f));
@@ -319,7 +324,7 @@ static inline vm sample_smooth(const mr_bsdf *b, vf lobe, mr_scatter *out)
 {
     vec3 n = v3_of((const float[3]){0, 0, 1}), bent;
     vm bends = refract(b->wo, n, b->eta, &bent) & mask(lobe >= b->fresnel_out);
-    out->wi = v3_unit(frame_to_world(&b->f, v3_sel(bends, bent, reflect(b->wo, n))));
+    out->wi = frame_to_world(&b->f, v3_sel(bends, bent, reflect(b->wo, n)));
     out->weight = v3_sel(bends, v3_scale(transmission_tint(b), 1.0f / (b->eta * b->eta)), v3_all(1.0f));
     out->pdf = all_f(0.0f);
     out->ideal = b->m.smooth;
@@ -350,7 +355,7 @@ static inline vm sample_rough(const mr_bsdf *b, vf lobe, mr_sample2 s, mr_scatte
 {
     vec3 wi;
     vm fine = sample_lobe(b, lobe, s, &wi);
-    out->wi = v3_unit(frame_to_world(&b->f, wi));
+    out->wi = frame_to_world(&b->f, wi);
     vec3 f = mr_bsdf_eval(b, out->wi, &out->pdf);
     out->weight = v3_scale(f, 1.0f / out->pdf);
     out->ideal = no_lanes();

@@ -31,26 +31,35 @@ static inline mr_map_place mr_environment_place(const mr_pack *pack, vec3 direct
     return (mr_map_place){clamp_f(0.5f + mr_atan2(d.x, -d.z) * (0.5f * MR_INV_PI), 0.0f, 1.0f), polar_place(sqrt_f(d.x * d.x + d.z * d.z), d.y)};
 }
 
+/* Halves in the low 16 bits. */
+static inline vf from_half(vu h)
+{
+    return float_of(((h << 13) + (112u << 23)) & (vu)mask(h >= 0x400u));
+}
+
+/* Between two neighbours in a row, of 4 words: the first RG, BA, then the second's. */
+static inline vec3 blend_texels(const vf words[4], vf t)
+{
+    vu a = bits_of(words[0]), b = bits_of(words[1]), c = bits_of(words[2]), d = bits_of(words[3]);
+    return v3_lerp(v3(from_half(a & 0xFFFFu), from_half(a >> 16), from_half(b & 0xFFFFu)),
+                   v3(from_half(c & 0xFFFFu), from_half(c >> 16), from_half(d & 0xFFFFu)), t);
+}
+
 /* Bilinear: columns wrap, rows do not. */
 static inline vec3 mr_environment_radiance(const mr_texels *texels, const mr_map_place *at)
 {
     const mr_environment *e = texels->pack->environment;
     const mr_texture *t = &texels->pack->textures[e->texture];
     const void *base = texels->pack->texels + t->offset;
-    vu width = all_u(t->width), up, down;
-    vf a[4], b[4], c[4], d[4];
+    const uint32_t width = t->width - 1;
+    vf above[4], below[4];
     mr_tap x, y;
-    tap(&x, at->x * (float)t->width, width, all_lanes());
+    tap(&x, at->x * (float)width, all_u(width), all_lanes());
     tap(&y, at->y * (float)t->height, all_u(t->height), no_lanes());
-    up = y.first.u * t->width;
-    down = y.second.u * t->width;
-    load_rows4(base, up + x.first.u, 4, 0, a);
-    load_rows4(base, up + x.second.u, 4, 0, b);
-    load_rows4(base, down + x.first.u, 4, 0, c);
-    load_rows4(base, down + x.second.u, 4, 0, d);
-    vec3 above = v3_lerp(v3(a[0], a[1], a[2]), v3(b[0], b[1], b[2]), x.weight.f);
-    vec3 below = v3_lerp(v3(c[0], c[1], c[2]), v3(d[0], d[1], d[2]), x.weight.f);
-    return v3_mul(v3_lerp(above, below, y.weight.f), v3_of(e->scale));
+    load_rows4(base, y.first.u * t->width + x.first.u, 2, 0, above);
+    load_rows4(base, y.second.u * t->width + x.first.u, 2, 0, below);
+    vec3 c = v3_lerp(blend_texels(above, x.weight.f), blend_texels(below, x.weight.f), y.weight.f);
+    return v3_mul(c, v3_of(e->scale));
 }
 
 /* The tables of the environment: see mr_environment. */

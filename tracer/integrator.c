@@ -38,9 +38,9 @@ static void start_batch(mr_integrator *in, uint32_t first, uint32_t count)
     const vf one = all_f(1.0f), none = all_f(0.0f);
     (void)append_rays(in->rays[0], first, live, o, d, all_f(INFINITY));
     append_words(in->ray_path[0], first, live, path);
-    scatter_rows4(in->ids, path, live, (const vf[4]){id[0], id[1], float_of(sample), float_of(key)});
-    scatter_rows8(in->paths, path, live, (const vf[8]){one, one, one, none, o.x, o.y, o.z, float_of(all_u(MR_NONE))});
-    scatter_rows4(in->radiance, path, live, (const vf[4]){none, none, none, none});
+    scatter_rows4(in->ids, path, (const vf[4]){id[0], id[1], float_of(sample), float_of(key)});
+    scatter_rows8(in->paths, path, (const vf[8]){one, one, one, none, o.x, o.y, o.z, float_of(all_u(MR_NONE))});
+    scatter_rows4(in->radiance, path, (const vf[4]){none, none, none, none});
 }
 
 static void start_paths(mr_integrator *in, uint32_t count)
@@ -89,7 +89,7 @@ static uint32_t sort_hits(mr_integrator *in, uint32_t n)
 /* Light that the surface itself gives, weighted against having been sampled from the last point. */
 static void add_emission(mr_integrator *in, const batch *b, const mr_surface *s, uint32_t bounce)
 {
-    vm shines = b->live & mask(v3_max(s->emission) > 0.0f);
+    vm shines = mask(v3_max(s->emission) > 0.0f);
     if (!any(shines)) return;
     vf pdf = mr_light_hit_pdf(&in->lights, in->pack, b->from, &b->ends, s->p, s->ng);
     vec3 light = v3_scale(v3_mul(b->throughput, s->emission), weight_against(b->bsdf_pdf, pdf));
@@ -106,11 +106,13 @@ static uint32_t cast_shadows(mr_integrator *in, const batch *b, const mr_surface
     if (!any(cast)) return n;
     vf bsdf_pdf;
     vec3 f = mr_bsdf_eval(bsdf, light.wi, &bsdf_pdf);
-    vec3 arrives = v3_mul(v3_mul(b->throughput, f), v3_scale(light.radiance, mr_mis_weight(light.pdf, bsdf_pdf) / light.pdf));
+    vec3 arrives = v3_mul(v3_mul(b->throughput, f), v3_scale(light.radiance, mr_mis_weight_over_density(light.pdf, bsdf_pdf)));
     vm beyond = mask(v3_dot(light.wi, s->ng) <= 0.0f);
     cast &= mask(v3_max(arrives) > 0.0f);
     append_shadows(in->shadows, n, cast, arrives, b->path);
-    append_words(in->shadow_medium, n, cast, sel_u(beyond, all_u(MR_NONE), b->medium));
+    vu medium = sel_u(beyond, all_u(MR_NONE), b->medium);
+    append_words(in->shadow_medium, n, cast, medium);
+    in->wet |= lane_bits(cast & mask(medium != MR_NONE));
     return append_rays(in->shadow_rays, n, cast, mr_surface_origin(s, beyond), light.wi, light.distance * 0.9999f - s->offset);
 }
 
@@ -150,7 +152,7 @@ static uint32_t scatter(mr_integrator *in, batch *b, const mr_surface *s, const 
         vu entered = sel_u(s->front, absorbing(in->pack, s->material), all_u(MR_NONE));
         b->medium = sel_u(next.transmitted, entered, b->medium);
     }
-    scatter_rows8(in->paths, b->path, on, (const vf[8]){b->throughput.x, b->throughput.y, b->throughput.z, b->bsdf_pdf, b->from.x, b->from.y,
+    scatter_rows8(in->paths, b->path, (const vf[8]){b->throughput.x, b->throughput.y, b->throughput.z, b->bsdf_pdf, b->from.x, b->from.y,
                                                         b->from.z, float_of(b->medium)});
     append_words(in->ray_path[to], n, on, b->path);
     return append_rays(in->rays[to], n, on, mr_surface_origin(s, next.transmitted), next.wi, all_f(INFINITY));
@@ -161,7 +163,7 @@ static void shade_misses(mr_integrator *in, uint32_t half, const uint32_t *order
     batch b;
     load_batch(in, half, order, count, &b);
     vec3 light = v3_mul(b.throughput, mr_light_miss(&in->lights, &in->texels, b.ends.d, b.bsdf_pdf));
-    add_light(in, b.path, b.live, light, bounce);
+    add_light(in, b.path, all_lanes(), light, bounce);
 }
 
 /* What a pass's shading brings forth: rays of the paths that go on, and shadow rays. */
@@ -175,8 +177,8 @@ static void shade_hits(mr_integrator *in, uint32_t half, const uint32_t *order, 
     mr_surface s;
     mr_bsdf bsdf;
     load_batch(in, half, order, count, &b);
-    vec3 wo = v3_neg(v3_unit(b.ends.d));
-    mr_surface_at(&in->texels, &b.ends, wo, &s);
+    vec3 wo = v3_neg(b.ends.d);
+    mr_surface_at(&in->texels, &b.ends, &s);
     if (any(mask(b.medium != MR_NONE))) b.throughput = v3_mul(b.throughput, transmittance(in->pack, b.medium, b.ends.t));
     add_emission(in, &b, &s, bounce);
     if (bounce >= in->pack->settings->max_bounces) return;
@@ -190,6 +192,7 @@ static void shade_hits(mr_integrator *in, uint32_t half, const uint32_t *order, 
 static queues shade(mr_integrator *in, uint32_t half, uint32_t n, uint32_t bounce)
 {
     queues out = {0, 0};
+    in->wet = 0;
     uint32_t misses = sort_hits(in, n);
     for (uint32_t i = 0; i < misses; i += MR_LANES)
         shade_misses(in, half, in->order + i, lanes_left(misses - i), bounce);
@@ -209,12 +212,12 @@ static void leave_medium(mr_integrator *in, const uint32_t *wet, uint32_t count)
     vf light[4];
     mr_lane_array ray = {.u = load_indices(wet, count, &live)}, shadow = {.u = gather_u(in->wet_shadow, ray.u)};
     load_ends(in->wet_rays, in->wet_hits, ray.u, &ends);
-    mr_surface_at(&in->texels, &ends, v3_neg(ends.d), &s);
+    mr_surface_at(&in->texels, &ends, &s);
     vf through = 1.0f - mr_fresnel_dielectric(-v3_dot(s.ns, ends.d), s.lobes.ior);
     vec3 left = v3_scale(transmittance(in->pack, gather_u(in->shadow_medium, shadow.u), ends.t), through);
     load_rows4(in->shadows, shadow.u, 4, 0, light);
     vm leaves = flagged(s.flags, MR_MATERIAL_TRANSPARENT_SHADOW);
-    scatter_rows4(in->shadows, shadow.u, live & leaves, (const vf[4]){light[0] * left.x, light[1] * left.y, light[2] * left.z, light[3]});
+    scatter_rows4(in->shadows, shadow.u, (const vf[4]){light[0] * left.x, light[1] * left.y, light[2] * left.z, light[3]});
     for (uint32_t k = 0; k < count; k++) {
         in->shadow_rays[shadow.au[k]].tmin = in->wet_hits[wet[k]].t;
         in->blocked[wet[k]] = !(lane_bits(leaves) >> k & 1);
@@ -225,12 +228,12 @@ static void leave_medium(mr_integrator *in, const uint32_t *wet, uint32_t count)
 static uint32_t surface_shadows(mr_integrator *in, uint32_t n, mr_ray_counts *counts)
 {
     uint32_t wet = 0, hits = 0, kept = 0;
+    if (!in->wet) return n;
     for (uint32_t i = 0; i < n; i++) {
         if (in->shadow_medium[i] == MR_NONE) continue;
         in->wet_rays[wet] = in->shadow_rays[i];
         in->wet_shadow[wet++] = i;
     }
-    if (!wet) return n;
     in->kernel->intersect(in->pack->bvh, in->wet_rays, wet, in->wet_hits, in->kernel_scratch);
     counts->rays += wet;
     for (uint32_t i = 0; i < wet; i++) {
@@ -261,7 +264,7 @@ static void gather_light(mr_integrator *in, uint32_t n, uint32_t bounce, mr_ray_
         vf shadow[4];
         vm live;
         load_rows4(in->shadows, load_indices(in->order + i, lanes_left(lit - i), &live), 4, 0, shadow);
-        add_light(in, bits_of(shadow[3]), live, v3(shadow[0], shadow[1], shadow[2]), bounce);
+        add_light(in, bits_of(shadow[3]), all_lanes(), v3(shadow[0], shadow[1], shadow[2]), bounce);
     }
 }
 

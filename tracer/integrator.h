@@ -15,7 +15,8 @@
 #include "tracer/light.h"
 #include "tracer/render.h"
 
-enum { MR_WAVE = 2048 }; /* paths in flight at most: their state stays in the second-level cache */
+enum { MR_WAVE = 2048 };        /* paths in flight at most: their state stays in the second-level cache */
+enum { MR_ROOM = MR_WAVE + 1 }; /* of what lanes are appended to: one more is written than counts */
 
 typedef struct mr_path_id {
     uint32_t x, y, sample;        /* set by the caller; sample's bits are reversed once the path has started */
@@ -48,16 +49,17 @@ typedef struct mr_integrator {
     mr_path paths[MR_WAVE];
     float radiance[MR_WAVE][4]; /* what each path has returned; the fourth is not used */
     /* one pass: rays, the paths they belong to, and their hits; then the rays of the next pass, which takes the other half */
-    mr_ray rays[2][MR_WAVE];
-    uint32_t ray_path[2][MR_WAVE];
+    mr_ray rays[2][MR_ROOM];
+    uint32_t ray_path[2][MR_ROOM];
     mr_hit hits[MR_WAVE];
     uint32_t order[MR_WAVE];    /* of a pass's rays: misses first, then hits by class */
     uint8_t hit_class[MR_WAVE];
-    mr_ray shadow_rays[MR_WAVE];
-    mr_shadow shadows[MR_WAVE];
-    uint32_t shadow_medium[MR_WAVE];
+    mr_ray shadow_rays[MR_ROOM];
+    mr_shadow shadows[MR_ROOM];
+    uint32_t shadow_medium[MR_ROOM];
     uint8_t blocked[MR_WAVE];
-    /* shadow rays that start in an absorbing body: where do they leave it? */
+    /* shadow rays that start in an absorbing body (are there any?): where do they leave it? */
+    uint32_t wet;
     mr_ray wet_rays[MR_WAVE];
     mr_hit wet_hits[MR_WAVE];
     uint32_t wet_shadow[MR_WAVE];

@@ -61,36 +61,38 @@ static inline void load_batch(const mr_integrator *in, uint32_t half, const uint
     b->pixel_key = bits_of(id[3]);
 }
 
-/* Writes words 0 .. 3 of the lanes in m to their rows. */
-static inline void scatter_rows4(void *rows, vu index, vm m, const vf words[4])
+/* ---- the way back, without a branch: lanes are written whether they count or not ----
+ *
+ * Lanes that repeat a path hold the same numbers as the one that they repeat, and what is written of a path that ends is read by nobody. */
+
+/* Writes words 0 .. 3 to each lane's own row. */
+static inline void scatter_rows4(void *rows, vu index, const vf words[4])
 {
     float out[MR_LANES][4];
     mr_lane_array i = {.u = index};
     store_rows4(words, out[0], 4);
-    for (unsigned bits = lane_bits(m); bits; bits &= bits - 1) {
-        int k = __builtin_ctz(bits);
-        memcpy((char *)rows + (size_t)16 * i.au[k], out[k], 16);
-    }
+    for (int k = 0; k < MR_LANES; k++) memcpy((char *)rows + (size_t)16 * i.au[k], out[k], 16);
 }
 
-static inline void scatter_rows8(void *rows, vu index, vm m, const vf words[8])
+static inline void scatter_rows8(void *rows, vu index, const vf words[8])
 {
     float out[MR_LANES][8];
     mr_lane_array i = {.u = index};
     store_rows8(words, out);
-    for (unsigned bits = lane_bits(m); bits; bits &= bits - 1) {
-        int k = __builtin_ctz(bits);
-        memcpy((char *)rows + (size_t)32 * i.au[k], out[k], 32);
-    }
+    for (int k = 0; k < MR_LANES; k++) memcpy((char *)rows + (size_t)32 * i.au[k], out[k], 32);
 }
 
-/* Writes the lanes in m to rays[n], rays[n + 1] ..; returns the number behind the last. */
+/* Writes the lanes in m to rays[n], rays[n + 1] .., and perhaps something behind the last; returns the number behind the last. */
 static inline uint32_t append_rays(mr_ray *rays, uint32_t n, vm m, vec3 o, vec3 d, vf tmax)
 {
     const vf words[8] = {o.x, o.y, o.z, all_f(0.0f), d.x, d.y, d.z, tmax};
     float out[MR_LANES][8];
+    unsigned bits = lane_bits(m);
     store_rows8(words, out);
-    for (unsigned bits = lane_bits(m); bits; bits &= bits - 1) memcpy(&rays[n++], out[__builtin_ctz(bits)], 32);
+    for (int k = 0; k < MR_LANES; k++) {
+        memcpy(&rays[n], out[k], 32);
+        n += bits >> k & 1;
+    }
     return n;
 }
 
@@ -98,31 +100,39 @@ static inline uint32_t append_rays(mr_ray *rays, uint32_t n, vm m, vec3 o, vec3 
 static inline void append_words(uint32_t *words, uint32_t n, vm m, vu x)
 {
     mr_lane_array i = {.u = x};
-    for (unsigned bits = lane_bits(m); bits; bits &= bits - 1) words[n++] = i.au[__builtin_ctz(bits)];
+    unsigned bits = lane_bits(m);
+    for (int k = 0; k < MR_LANES; k++) {
+        words[n] = i.au[k];
+        n += bits >> k & 1;
+    }
 }
 
 static inline void append_shadows(mr_shadow *shadows, uint32_t n, vm m, vec3 light, vu path)
 {
     const vf words[4] = {light.x, light.y, light.z, float_of(path)};
     float out[MR_LANES][4];
+    unsigned bits = lane_bits(m);
     store_rows4(words, out[0], 4);
-    for (unsigned bits = lane_bits(m); bits; bits &= bits - 1) memcpy(&shadows[n++], out[__builtin_ctz(bits)], 16);
+    for (int k = 0; k < MR_LANES; k++) {
+        memcpy(&shadows[n], out[k], 16);
+        n += bits >> k & 1;
+    }
 }
 
 /* Adds light to the paths of the lanes in m; what is not finite counts as nothing, indirect light is held below the scene's clamp. */
 static inline void add_light(mr_integrator *in, vu path, vm m, vec3 light, uint32_t bounce)
 {
-    vf sum[4], limit = all_f(in->pack->settings->clamp_indirect), brightest = v3_max(light);
+    vf sum[4], limit = all_f(in->pack->settings->clamp_indirect);
     m &= v3_is_finite(light);
     if (bounce > 0 && in->pack->settings->clamp_indirect > 0) {
-        vm over = mask(brightest > limit);
-        light = v3_sel(over, v3_scale(light, limit / sel(over, brightest, limit)), light);
+        vf brightest = v3_max(light);
+        light = v3_scale(light, sel(mask(brightest > limit), limit / brightest, all_f(1.0f)));
     }
     load_rows4(in->radiance, path, 4, 0, sum);
-    sum[0] += light.x;
-    sum[1] += light.y;
-    sum[2] += light.z;
-    scatter_rows4(in->radiance, path, m, sum);
+    sum[0] = sel(m, sum[0] + light.x, sum[0]);
+    sum[1] = sel(m, sum[1] + light.y, sum[1]);
+    sum[2] = sel(m, sum[2] + light.z, sum[2]);
+    scatter_rows4(in->radiance, path, sum);
 }
 
 #endif

@@ -15,6 +15,7 @@
  *   sel(m, a, b) sel_u        a where m is set, otherwise b: never a blend, so what b holds elsewhere (NaN, too) does not matter
  *   all_lanes() no_lanes()    masks
  *   any(m) lane_bits(m)       whether any lane is set; lane i as bit i
+ *   same_in_all(u, &x)        whether all lanes are equal, and what they are
  *   sqrt_f abs_f min_f max_f  min_f: a < b ? a : b, max_f: a > b ? a : b (with a NaN on either side the result is b)
  *   to_int(f) to_float(i)     truncation; |f| < 2^31, otherwise some integer (which one depends on the machine)
  *   bits_of(f) float_of(u)    the same 32 bits
@@ -146,6 +147,16 @@ static inline vf clamp_f(vf x, float lo, float hi)
 static inline vf lerp_f(vf a, vf b, vf t)
 {
     return a * (1.0f - t) + b * t;
+}
+
+static inline int same_in_all(vu x, uint32_t *value)
+{
+#if MR_LANES == 1
+    *value = x;
+#else
+    *value = x[0];
+#endif
+    return !any(mask(x != *value));
 }
 
 /* ---- memory ---- */
@@ -291,8 +302,19 @@ static inline void store_rows4(const vf in[4], float *rows, size_t width)
 
 static inline void store_rows8(const vf in[8], float rows[MR_LANES][8])
 {
+#if MR_LANES == 8
+    vf low[4], high[4]; /* whole rows are put together first: what is stored in halves and soon read whole would stall */
+    transpose_quads(in, low);
+    transpose_quads(in + 4, high);
+    for (size_t k = 0; k < 4; k++) {
+        vf a = __builtin_shufflevector(low[k], high[k], 0, 1, 2, 3, 8, 9, 10, 11), b = __builtin_shufflevector(low[k], high[k], 4, 5, 6, 7, 12, 13, 14, 15);
+        memcpy(rows[k], &a, sizeof a);
+        memcpy(rows[k + 4], &b, sizeof b);
+    }
+#else
     store_rows4(in, rows[0], 8);
     store_rows4(in + 4, rows[0] + 4, 8);
+#endif
 }
 
 #endif

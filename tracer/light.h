@@ -25,14 +25,22 @@ typedef struct light_lanes {
     vu kind, index;
     vf probability, area;
     vec3 direction, radiance;
+    vu texture;
 } light_lanes;
 
 enum { LIGHT_WORDS = sizeof(mr_light) / 4 };
-_Static_assert(WORD_OF(mr_light, area) == 3 && WORD_OF(mr_light, direction) == 4 && WORD_OF(mr_light, radiance) == 7,
+_Static_assert(WORD_OF(mr_light, area) == 3 && WORD_OF(mr_light, direction) == 4 && WORD_OF(mr_light, radiance) == 7 && WORD_OF(mr_light, texture) == 10,
                "load_lights relies on the fields' order");
 
 static inline void load_lights(const mr_pack *pack, vu index, light_lanes *l)
 {
+    uint32_t one;
+    if (same_in_all(index, &one)) {
+        const mr_light *all = &pack->lights[one];
+        *l = (light_lanes){all_u(all->kind), all_u(all->index), all_f(all->probability), all_f(all->area), v3_of(all->direction), v3_of(all->radiance),
+                           all_u(all->texture)};
+        return;
+    }
     vf a[8], b[4];
     load_rows8(pack->lights, index, LIGHT_WORDS, 0, a);
     load_rows4(pack->lights, index, LIGHT_WORDS, 8, b);
@@ -42,6 +50,7 @@ static inline void load_lights(const mr_pack *pack, vu index, light_lanes *l)
     l->area = a[3];
     l->direction = v3(a[4], a[5], a[6]);
     l->radiance = v3(a[7], b[0], b[1]);
+    l->texture = bits_of(b[2]);
 }
 
 static inline vu choose_light(const mr_pack *pack, vf pick)
@@ -57,26 +66,33 @@ static inline vf cone_density(vf cos_max)
     return 1.0f / (2.0f * MR_PI * (1.0f - cos_max));
 }
 
-/* A point uniform on the triangle, by area. triangle: the light's where live is set. */
+/* wa, wb, wc: barycentric weights of points on triangles with vertices a, b, c. */
+static inline vec3 times_emission_texture(const mr_texels *texels, const light_lanes *l, vm live, vec3 w, vu a, vu b, vu c)
+{
+    const mr_vertex *v = texels->pack->vertices;
+    const size_t u = WORD_OF(mr_vertex, uv);
+    if (!any(live & has_texture(l->texture))) return l->radiance;
+    point at = {.u = blend(w, gather_word_f(v, a, VERTEX_WORDS, u), gather_word_f(v, b, VERTEX_WORDS, u), gather_word_f(v, c, VERTEX_WORDS, u)),
+                .v = blend(w, gather_word_f(v, a, VERTEX_WORDS, u + 1), gather_word_f(v, b, VERTEX_WORDS, u + 1), gather_word_f(v, c, VERTEX_WORDS, u + 1))};
+    return times_texture(texels, l->radiance, l->texture, live, &at);
+}
+
+/* A point uniform on the triangle, by area. */
 static inline vm sample_triangle(const mr_texels *texels, const light_lanes *l, vm live, vec3 p, mr_sample2 s, mr_light_sample *out)
 {
     const mr_pack *pack = texels->pack;
     vf t[4];
     load_rows4(pack->triangles, sel_u(live, l->index, all_u(0)), TRIANGLE_WORDS, 0, t);
-    corner a = load_corner(pack, bits_of(t[0])), b = load_corner(pack, bits_of(t[1])), c = load_corner(pack, bits_of(t[2]));
-    vf r = sqrt_f(s.u), wa = 1.0f - r, wb = r * (1.0f - s.v), wc = r * s.v;
-    vec3 e1 = v3_sub(b.p, a.p), e2 = v3_sub(c.p, a.p), n = v3_unit(v3_cross(e1, e2));
-    vec3 d = v3_sub(v3_add(a.p, v3_add(v3_scale(e1, wb), v3_scale(e2, wc))), p);
-    vf d2 = v3_dot(d, d), distance = sqrt_f(d2), cosine = -v3_dot(n, d) / distance;
+    vu a = bits_of(t[0]), b = bits_of(t[1]), c = bits_of(t[2]);
+    vec3 w = {.y = sqrt_f(s.u)};
+    w = v3(1.0f - w.y, w.y * (1.0f - s.v), w.y * s.v);
+    vec3 d = v3_sub(blend3(w, load_position(pack, a), load_position(pack, b), load_position(pack, c)), p);
+    vf d2 = v3_dot(d, d), distance = sqrt_f(d2), inverse = 1.0f / distance, cosine = -v3_dot(l->direction, d) * inverse;
     vm fine = live & mask(cosine > 1e-6f) & mask(l->area > 0.0f);
-    vf emission[4];
-    load_rows4(pack->materials, bits_of(t[3]), MATERIAL_WORDS, WORD_OF(mr_material, emission), emission);
-    vec3 radiance = v3(emission[0], emission[1], emission[2]);
-    point at = {.u = wa * a.u + wb * b.u + wc * c.u, .v = wa * a.v + wb * b.v + wc * c.v};
-    out->wi = v3_scale(d, 1.0f / distance);
+    out->wi = v3_scale(d, inverse);
     out->distance = distance;
     out->pdf = l->probability * d2 / (cosine * l->area);
-    out->radiance = times_texture(texels, radiance, bits_of(emission[3]), fine, &at);
+    out->radiance = times_emission_texture(texels, l, fine, w, a, b, c);
     return fine;
 }
 
@@ -113,10 +129,7 @@ static inline vm sample_sphere(const mr_pack *pack, const light_lanes *l, vm liv
     out->wi = v3_unit(frame_to_world(&f, local));
     out->distance = along - sqrt_f(max_f(depth2, all_f(0.0f)));
     out->pdf = l->probability * cone_density(ball.cos_max);
-    vu material = gather_word_u(pack->instances, instance, INSTANCE_WORDS, WORD_OF(mr_instance, material));
-    vf emission[4];
-    load_rows4(pack->materials, sel_u(live, material, all_u(0)), MATERIAL_WORDS, WORD_OF(mr_material, emission), emission);
-    out->radiance = v3(emission[0], emission[1], emission[2]);
+    out->radiance = l->radiance;
     return live & ball.outside;
 }
 

@@ -23,7 +23,7 @@
 #define MR_NONE 0xFFFFFFFFu   /* no index: no texture, no light, no hit */
 #define MR_SPHERE 0xFFFFFFFEu /* mr_hit.triangle of a hit on a sphere instance */
 
-enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 3, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
+enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 4, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
 #define MR_PACK_MAGIC "MRAYPACK"
 
 /* What a pack may hold, so that no product of three overflows a float and every conversion to an integer is defined. */
@@ -138,15 +138,17 @@ typedef struct mr_material {
     uint32_t pad[2];
 } mr_material;
 
-enum mr_texel_format { MR_TEXEL_SRGB8, MR_TEXEL_LINEAR8, MR_TEXEL_FLOAT };
+enum mr_texel_format { MR_TEXEL_SRGB8, MR_TEXEL_LINEAR8, MR_TEXEL_FLOAT, MR_TEXEL_HALF /* the environment's alone */ };
 enum mr_wrap { MR_WRAP_REPEAT, MR_WRAP_CLAMP };
 
 typedef struct mr_texture {
     uint64_t offset;         /* bytes into MR_SECTION_TEXELS, a multiple of 16 */
     uint32_t width, height;  /* rows from the top */
-    uint32_t format;         /* enum mr_texel_format: 4 channels, RGBA, of 1 or 4 bytes */
+    uint32_t format;         /* enum mr_texel_format: 4 channels, RGBA, of 1, 4 or 2 bytes */
     uint32_t wrap;           /* enum mr_wrap */
 } mr_texture;
+
+static inline size_t mr_texel_bytes(uint32_t format) { return format == MR_TEXEL_FLOAT ? 16 : format == MR_TEXEL_HALF ? 8 : 4; }
 
 enum mr_light_kind { MR_LIGHT_TRIANGLE, MR_LIGHT_SPHERE, MR_LIGHT_SUN, MR_LIGHT_ENVIRONMENT };
 
@@ -158,9 +160,10 @@ typedef struct mr_light {
     uint32_t index;    /* triangle or instance; 0 otherwise */
     float probability; /* of being chosen: the light table's own, so that a hit knows the chance it had */
     float area;        /* of a triangle, m^2; cosine of the angular radius of a sun */
-    float direction[3];/* sun: unit vector towards it */
-    float radiance[3]; /* sun: of its disc */
-    uint32_t pad[2];
+    float direction[3];/* triangle: unit normal; sun: unit vector towards it */
+    float radiance[3]; /* of a surface (its material's emission), of a sun's disc */
+    uint32_t texture;  /* triangle: factor of its radiance, or MR_NONE; MR_NONE otherwise */
+    uint32_t pad;
 } mr_light;
 
 /* Alias method (Walker 1977; Vose 1991): choose cell i uniformly, keep it when u < threshold, otherwise take alias. */
@@ -170,8 +173,9 @@ typedef struct mr_alias {
 } mr_alias;
 
 /* Radiance from infinity: an equirectangular map. Row 0 is straight up; column c is the direction whose azimuth
- * atan2(x, -z) runs from -pi (c = 0) to pi, so the map's middle is -z. Texels are MR_TEXEL_FLOAT in a texture, used with
- * bilinear filtering (columns wrap, rows clamp). It is importance-sampled as piecewise constant over a grid of cells, which is
+ * atan2(x, -z) runs from -pi (c = 0) to pi, so the map's middle is -z. Texels are MR_TEXEL_HALF (IEEE binary16; below the least
+ * normal one is 0) in a texture, used with bilinear filtering (columns wrap, rows clamp). The texture has one column more than the
+ * map: its last repeats its first, so that two neighbours always lie side by side. The map is importance-sampled as piecewise constant over a grid of cells, which is
  * coarser than the texels where that loses little: env table = row_cdf[rows + 1], row_cosine[rows + 1], column_cdf[rows][columns + 1].
  * Each CDF rises from 0 to 1; row r spans the polar angles (from straight up) pi r / rows to pi (r + 1) / rows, row_cosine[r] is the
  * cosine of its upper edge. Within a cell azimuth and that cosine are uniform. */

@@ -122,7 +122,11 @@ static int check_instances(const check *c)
     return MR_OK;
 }
 
-static bool texture_ok(const check *c, uint32_t index) { return index == MR_NONE || index < c->p->texture_count; }
+/* A texture of a material. */
+static bool texture_ok(const check *c, uint32_t index)
+{
+    return index == MR_NONE || (index < c->p->texture_count && c->p->textures[index].format != MR_TEXEL_HALF);
+}
 
 static bool material_is_fine(const check *c, const mr_material *m)
 {
@@ -141,14 +145,23 @@ static int check_materials(const check *c)
     return MR_OK;
 }
 
+/* Neither negative nor infinite nor NaN. */
+static bool halves_are_fine(const uint16_t *x, size_t count)
+{
+    bool fine = true;
+    for (size_t i = 0; i < count; i++) fine &= x[i] < 0x7C00;
+    return fine;
+}
+
 /* The texels of a float texture are finite, not negative and not absurd. */
 static bool texture_is_fine(const check *c, const mr_texture *t)
 {
     uint64_t room = c->p->header->section[MR_SECTION_TEXELS].count;
     if (t->width < 1 || t->height < 1 || t->width > MR_MAX_TEXTURE_SIDE || t->height > MR_MAX_TEXTURE_SIDE) return false;
-    if (t->format > MR_TEXEL_FLOAT || t->wrap > MR_WRAP_CLAMP || t->offset % 16 || t->offset > room) return false;
-    uint64_t texels = (uint64_t)t->width * t->height, bytes = texels * (t->format == MR_TEXEL_FLOAT ? 16 : 4);
+    if (t->format > MR_TEXEL_HALF || t->wrap > MR_WRAP_CLAMP || t->offset % 16 || t->offset > room) return false;
+    uint64_t texels = (uint64_t)t->width * t->height, bytes = texels * mr_texel_bytes(t->format);
     if (bytes > room - t->offset) return false;
+    if (t->format == MR_TEXEL_HALF) return halves_are_fine((const uint16_t *)(const void *)(c->p->texels + t->offset), (size_t)texels * 4);
     return t->format != MR_TEXEL_FLOAT || in_range((const float *)(const void *)(c->p->texels + t->offset), (size_t)texels * 4, 0, MR_MAX_RADIANCE);
 }
 
@@ -159,7 +172,7 @@ static int check_textures(const check *c)
     for (uint32_t i = 0; i < c->p->texture_count; i++) {
         const mr_texture *t = &c->p->textures[i];
         if (t->offset < end || !texture_is_fine(c, t)) return bad(c, "texture", i);
-        end = t->offset + (uint64_t)t->width * t->height * (t->format == MR_TEXEL_FLOAT ? 16 : 4);
+        end = t->offset + (uint64_t)t->width * t->height * mr_texel_bytes(t->format);
     }
     return MR_OK;
 }
@@ -185,7 +198,7 @@ static int check_lights(const check *c)
         const mr_light *l = &c->p->lights[i];
         const mr_alias *a = &c->p->light_table[i];
         if (!in_range(&l->probability, 1, 0, 1) || !in_range(&l->area, 1, 0, 1e30f) || !in_range(l->direction, 3, -2, 2) ||
-            !in_range(l->radiance, 3, 0, MR_MAX_RADIANCE) || !light_points_well(c, i))
+            !in_range(l->radiance, 3, 0, MR_MAX_RADIANCE) || !texture_ok(c, l->texture) || !light_points_well(c, i))
             return bad(c, "light", i);
         if (!in_range(&a->threshold, 1, 0, 1) || a->alias >= c->p->light_count) return bad(c, "light table entry", i);
     }
@@ -216,7 +229,7 @@ static int check_environment(const check *c)
 {
     const mr_environment *e = c->p->environment;
     if (!e) return c->p->header->section[MR_SECTION_ENV_TABLE].count ? bad(c, "environment table without environment", 0) : MR_OK;
-    if (e->texture >= c->p->texture_count || c->p->textures[e->texture].format != MR_TEXEL_FLOAT || e->light >= c->p->light_count ||
+    if (e->texture >= c->p->texture_count || c->p->textures[e->texture].format != MR_TEXEL_HALF || c->p->textures[e->texture].width < 2 || e->light >= c->p->light_count ||
         c->p->lights[e->light].kind != MR_LIGHT_ENVIRONMENT || !in_range(e->scale, 3, 0, 1e6f) || !is_frame(e->to_local, e->to_local + 3, e->to_local + 6))
         return bad(c, "environment", 0);
     return environment_tables_are_fine(c, e) ? MR_OK : bad(c, "environment table", 0);

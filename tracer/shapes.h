@@ -35,7 +35,13 @@ static inline vec3 mr_cone(mr_sample2 s, vf cos_max)
     return v3(r * cosine, r * sine, z);
 }
 
-/* The power heuristic with exponent 2 (Veach 1997): the weight of the first of two strategies of densities p and q. */
+/* The power heuristic with exponent 2 (Veach 1997): the weight of the first of two strategies of densities p > 0 and q, over p. */
+static inline vf mr_mis_weight_over_density(vf p, vf q)
+{
+    return p / (p * p + q * q);
+}
+
+/* The weight alone; p may be 0 or infinite. */
 static inline vf mr_mis_weight(vf p, vf q)
 {
     vm there = mask(p > 0.0f);

@@ -17,7 +17,7 @@ typedef struct mr_surface {
     vm front;           /* the ray came from outside */
 } mr_surface;
 
-/* Rays and where they end (no misses among them). */
+/* Rays, with directions of unit length, and where they end (no misses among them). */
 typedef struct mr_ends {
     vec3 o, d;
     vf t;
@@ -71,6 +71,14 @@ typedef struct materials {
 
 static inline void load_materials(const mr_pack *pack, vu index, materials *m)
 {
+    uint32_t one;
+    if (same_in_all(index, &one)) {
+        const mr_material *all = &pack->materials[one];
+        *m = (materials){v3_of(all->base_color), v3_of(all->emission), all_f(all->metallic), all_f(all->roughness), all_f(all->ior),
+                         all_f(all->transmission), all_f(all->clearcoat), all_f(all->clearcoat_roughness), all_u(all->base_texture),
+                         all_u(all->surface_texture), all_u(all->normal_texture), all_u(all->emission_texture), all_u(all->flags)};
+        return;
+    }
     vf a[8], b[8];
     load_rows8(pack->materials, index, MATERIAL_WORDS, 0, a);
     load_rows8(pack->materials, index, MATERIAL_WORDS, 8, b);
@@ -128,6 +136,13 @@ static inline corner load_corner(const mr_pack *pack, vu vertex)
     vf w[8];
     load_rows8(pack->vertices, vertex, VERTEX_WORDS, 0, w);
     return (corner){v3(w[0], w[1], w[2]), v3(w[3], w[4], w[5]), w[6], w[7]};
+}
+
+static inline vec3 load_position(const mr_pack *pack, vu vertex)
+{
+    vf w[4];
+    load_rows4(pack->vertices, vertex, VERTEX_WORDS, 0, w);
+    return v3(w[0], w[1], w[2]);
 }
 
 /* Barycentric weights of the ray's point on the triangle (a, b, c): ratios of signed areas seen along the ray, clamped. */
@@ -308,8 +323,7 @@ static inline vu mr_hit_materials(const mr_pack *pack, vu triangle, const instan
     return sel_u(own, of_triangle, in->material);
 }
 
-/* wo: against the rays, unit. */
-static inline void mr_surface_at(const mr_texels *texels, const mr_ends *ends, vec3 wo, mr_surface *out)
+static inline void mr_surface_at(const mr_texels *texels, const mr_ends *ends, mr_surface *out)
 {
     instances in;
     materials m;
@@ -323,13 +337,12 @@ static inline void mr_surface_at(const mr_texels *texels, const mr_ends *ends, v
     q.ns = v3_sel(flagged(m.flags, MR_MATERIAL_FLAT), q.ng, q.ns);
     if (any(has_texture(m.normal_texture)))
         normal_map(texels, &m, gather_word_f(texels->pack->materials, out->material, MATERIAL_WORDS, WORD_OF(mr_material, normal_scale)), &q);
-    face_ray(out, &q, wo);
+    face_ray(out, &q, v3_neg(ends->d));
     lobes_at(texels, &m, &in, &q, &out->lobes);
     out->emission = v3_sel(out->front, m.emission, v3_all(0.0f));
     vm shines = mask(v3_max(out->emission) > 0.0f);
     out->emission = times_texture(texels, out->emission, m.emission_texture, shines, &q);
-    vf far = ends->t * v3_length(ends->d) * 0.25f;
-    vf reach = max_f(max_f(abs_f(q.p.x), abs_f(q.p.y)), max_f(abs_f(q.p.z), far));
+    vf reach = max_f(max_f(abs_f(q.p.x), abs_f(q.p.y)), max_f(abs_f(q.p.z), ends->t * 0.25f));
     out->offset = reach * MR_OFFSET_SHARE + MR_OFFSET_LEAST;
 }
 

@@ -276,7 +276,7 @@ static void lies_are_named(void **state)
     LIE(MR_SECTION_INSTANCES, mr_instance, 1, material, pack.material_count, "instance 1");
     LIE(MR_SECTION_INSTANCES, mr_instance, 3, light, 0, "instance 3");
     LIE(MR_SECTION_INSTANCES, mr_instance, 4, light, MR_NONE, "light 2");
-    LIE(MR_SECTION_TEXTURES, mr_texture, 0, width, 5, "texture 0");
+    LIE(MR_SECTION_TEXTURES, mr_texture, 0, width, 7, "texture 0");
     LIE(MR_SECTION_TEXTURES, mr_texture, 0, offset, UINT64_MAX - 15, "texture 0");
     ((float *)(void *)section(copy, MR_SECTION_TEXELS))[2] = NAN;
     expect_refusal(copy, "texture 0");
@@ -285,10 +285,12 @@ static void lies_are_named(void **state)
     LIE(MR_SECTION_LIGHTS, mr_light, 2, kind, MR_LIGHT_TRIANGLE, "instance 4");
     LIE(MR_SECTION_LIGHTS, mr_light, 3, direction[0], 5, "light 3");
     LIE(MR_SECTION_LIGHTS, mr_light, 4, kind, 77, "light 4");
+    LIE(MR_SECTION_LIGHTS, mr_light, 0, texture, pack.texture_count, "light 0");
     LIE(MR_SECTION_LIGHT_TABLE, mr_alias, 1, alias, pack.light_count, "light table entry 1");
     LIE(MR_SECTION_LIGHT_TABLE, mr_alias, 1, threshold, 1.5f, "light table entry 1");
     LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, texture, 9, "environment 0");
     LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, light, 0, "light 4");
+    LIE(MR_SECTION_MATERIALS, mr_material, 0, base_texture, pack.environment->texture, "material 0");
     LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, columns, 0, "environment table 0");
     LIE(MR_SECTION_ENVIRONMENT, mr_environment, 0, rows, UINT32_MAX, "environment table 0");
     for (uint32_t i = 1; i < 2 * (pack.environment->rows + 1) + 2; i++) { /* the rows' CDF, their cosines, the first CDF of columns */
@@ -308,7 +310,7 @@ static void lies_are_named(void **state)
     header->section[MR_SECTION_MATERIALS].count = 0;
     expect_refusal(copy, "section 5: found 0 elements");
     header->version = 99;
-    expect_refusal(copy, "found pack version 99, expected 3");
+    expect_refusal(copy, "found pack version 99, expected 4");
     free(copy);
 }
 

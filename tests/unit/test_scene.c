@@ -583,6 +583,29 @@ static void environment_grids_are_as_coarse_as_they_may(void **state)
     mr_image_free(&image);
 }
 
+/* Halves hold a map to 2^-11 of each value, over the range that matters; the first column comes again behind the last. */
+static void environments_are_kept_as_halves(void **state)
+{
+    (void)state;
+    mr_image image;
+    int exponent = 0;
+    const float values[8] = {0, 1e-4f, 0.3f, 1, 3.14159f, 999, 123456, 1e6f};
+    assert_int_equal(mr_image_new_float(&image, 8, 1, MR_WRAP_REPEAT, &err), MR_OK);
+    for (int i = 0; i < 8; i++) ((float *)image.texels)[4 * i + 1] = values[i];
+    assert_int_equal(mr_environment_to_half(&image, &exponent, &err), MR_OK);
+    assert_int_equal(image.format, MR_TEXEL_HALF);
+    assert_int_equal(image.width, 9);
+    const uint16_t *halves = image.texels;
+    for (int i = 0; i < 9; i++) {
+        uint16_t h = halves[4 * i + 1];
+        double x = h ? ldexp(1024 + (h & 1023), (h >> 10) - 25 + exponent) : 0, expected = (double)values[i % 8];
+        double bound = expected * 0x1p-11 > 2e-3 ? expected * 0x1p-11 : 2e-3; /* the least normal half, of the brightest 1e6 */
+        assert_near(x, expected, bound);
+    }
+    assert_true(halves[1] == 0 && halves[29] >= 0x7400 && halves[29] <= 0x7800);
+    mr_image_free(&image);
+}
+
 static double sky_irradiance(double elevation_deg, double *blue_over_red)
 {
     mr_image image;
@@ -653,12 +676,13 @@ static void the_sky_is_brightest_around_the_sun(void **state)
     load_text(&pack, "{" CAMERA ",\"meshes\":{\"s\":{\"shape\":\"sphere\"}},\"objects\":[{\"mesh\":\"s\"}],\"lights\":[{\"type\":\"sky\",\"sun_elevation_deg\":30,\"sun_azimuth_deg\":70}]}", 1);
     const mr_environment *e = pack.environment;
     const mr_texture *t = &pack.textures[e->texture];
-    const float *texels = (const float *)(const void *)(pack.texels + t->offset);
+    const uint16_t *texels = (const uint16_t *)(const void *)(pack.texels + t->offset); /* halves are in order as integers are */
+    const uint32_t width = t->width - 1;                                                /* the last column is the first again */
     size_t best = 0;
     for (size_t i = 0; i < (size_t)t->width * t->height; i++)
         if (texels[4 * i] > texels[4 * best]) best = i;
     const size_t row = best / t->width;
-    double theta = ((double)row + 0.5) * MR_PI / t->height, phi = (((double)(best % t->width) + 0.5) / t->width * 2 - 1) * MR_PI;
+    double theta = ((double)row + 0.5) * MR_PI / t->height, phi = (((double)(best % t->width) + 0.5) / width * 2 - 1) * MR_PI;
     vec3 local = v3(sin(theta) * sin(phi), cos(theta), -sin(theta) * cos(phi));
     const float *m = e->to_local; /* its transpose goes back to the world */
     vec3 world = v3_add(v3_add(v3_scale(v3_fromf(m), local.x), v3_scale(v3_fromf(m + 3), local.y)), v3_scale(v3_fromf(m + 6), local.z));
@@ -707,7 +731,7 @@ int main(void)
         cmocka_unit_test(a_gltf_brings_nodes_and_textures),
         cmocka_unit_test(alias_tables_give_their_weights),
         cmocka_unit_test(environment_densities_follow_brightness),
-        cmocka_unit_test(environment_grids_are_as_coarse_as_they_may),
+        cmocka_unit_test(environment_grids_are_as_coarse_as_they_may), cmocka_unit_test(environments_are_kept_as_halves),
         cmocka_unit_test(the_sky_is_plausible),
         cmocka_unit_test(a_sun_has_its_irradiance_and_lights_share),
         cmocka_unit_test(the_sky_is_brightest_around_the_sun),

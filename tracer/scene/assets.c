@@ -64,10 +64,13 @@ static int load_surroundings(mr_build *build, mr_error *err)
                                                  : load_map(build, light, image, err);
     if (status) return status;
     mr_environment_tables tables = {0};
+    int exponent = 0;
     status = mr_environment_tables_of(image, &tables, err);
+    if (!status) status = mr_environment_to_half(image, &exponent, err);
+    for (size_t c = 0; c < 3; c++) build->environment.scale[c] = ldexpf(build->environment.scale[c], exponent);
     build->env_table = tables.table;
     build->env_table_count = tables.count;
-    build->env_power = tables.power;
+    build->env_power = ldexp(tables.power, -exponent);
     build->environment.columns = tables.columns;
     build->environment.rows = tables.rows;
     return status;

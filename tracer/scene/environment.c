@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tracer/scene/vec.h"
 
@@ -163,6 +164,35 @@ int mr_environment_tables_of(const mr_image *image, mr_environment_tables *out, 
     status = write_tables(&g, !(out->power > 0), out, err);
     free(g.cells);
     return status;
+}
+
+/* Nearest binary16 of x in [0, 32768]; 0 below the least normal one. */
+static uint16_t to_half(float x)
+{
+    uint32_t u;
+    if (!(x >= 0x1p-14f)) return 0;
+    memcpy(&u, &x, sizeof u);
+    return (uint16_t)((u + 0xFFF + (u >> 13 & 1) - (112u << 23)) >> 13);
+}
+
+int mr_environment_to_half(mr_image *image, int *exponent, mr_error *err)
+{
+    const float *from = image->texels;
+    float most = 0;
+    for (size_t i = 0; i < (size_t)image->width * image->height * 4; i++)
+        if (i % 4 != 3) most = fmaxf(most, from[i]);
+    (void)frexpf(most, exponent);
+    *exponent -= 15;
+    mr_image out = {.width = image->width + 1, .height = image->height, .format = MR_TEXEL_HALF, .wrap = image->wrap};
+    uint16_t *to = out.texels = calloc(mr_image_bytes(&out), 1);
+    if (!to) return mr_fail(err, MR_FAILED, "no memory for an image of %ux%u", out.width, out.height);
+    for (uint32_t r = 0; r < out.height; r++)
+        for (uint32_t c = 0; c < out.width; c++)
+            for (size_t k = 0; k < 3; k++)
+                to[4 * ((size_t)r * out.width + c) + k] = to_half(ldexpf(from[4 * ((size_t)r * image->width + c % image->width) + k], -*exponent));
+    mr_image_free(image);
+    *image = out;
+    return MR_OK;
 }
 
 int mr_environment_to_float(mr_image *image, mr_error *err)

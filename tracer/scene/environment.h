@@ -18,6 +18,9 @@ typedef struct mr_environment_tables {
 /* For a float image used with bilinear filtering. */
 int mr_environment_tables_of(const mr_image *image, mr_environment_tables *out, mr_error *err);
 
+/* Turns a float image into the halves of the pack, with its first column repeated, in place: texels times 2^-*exponent, the brightest from 2^14 on. */
+int mr_environment_to_half(mr_image *image, int *exponent, mr_error *err);
+
 /* Turns an 8-bit image into a float one, linear, in place. A float image is left alone. */
 int mr_environment_to_float(mr_image *image, mr_error *err);
 

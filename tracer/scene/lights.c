@@ -45,10 +45,11 @@ static double *material_emissions(const mr_build *build)
     return luminance;
 }
 
-static double triangle_area(const mr_build *build, const mr_triangle *t)
+/* Half the cross product of two edges: as long as the triangle is large, along its normal. */
+static vec3 triangle_area(const mr_build *build, const mr_triangle *t)
 {
     vec3 a = v3_fromf(build->vertices[t->v[0]].p), b = v3_fromf(build->vertices[t->v[1]].p), c = v3_fromf(build->vertices[t->v[2]].p);
-    return v3_length(v3_cross(v3_sub(b, a), v3_sub(c, a))) / 2;
+    return v3_scale(v3_cross(v3_sub(b, a), v3_sub(c, a)), 0.5);
 }
 
 static int add_triangles(mr_build *build, const double *luminance)
@@ -56,11 +57,15 @@ static int add_triangles(mr_build *build, const double *luminance)
     int status = MR_OK;
     for (uint32_t i = 0; i < build->world_triangles && !status; i++) {
         const mr_triangle *t = &build->triangles[i];
-        float area = luminance[t->material] > 0 ? (float)triangle_area(build, t) : 0;
+        if (!(luminance[t->material] > 0)) continue;
+        vec3 normal = triangle_area(build, t);
+        double length = v3_length(normal);
+        float area = (float)length;
         if (!(area > 0)) continue;
         mr_material *m = &build->materials[t->material];
         if (m->first_light == MR_NONE) m->first_light = build->light_count;
-        mr_light light = {.kind = MR_LIGHT_TRIANGLE, .index = i, .area = area};
+        mr_light light = {.kind = MR_LIGHT_TRIANGLE, .index = i, .area = area, .texture = m->emission_texture};
+        v3_store(light.direction, v3_scale(normal, 1 / length));
         memcpy(light.radiance, m->emission, sizeof light.radiance);
         status = add_light(build, light, MR_PI * (double)area * luminance[t->material]);
     }
@@ -87,7 +92,7 @@ static int add_spheres(mr_build *build, const double *luminance)
         double radius;
         if (instance->kind != MR_INSTANCE_SPHERE || !(luminance[instance->material] > 0) || !is_round(instance, &radius)) continue;
         instance->light = build->light_count;
-        mr_light light = {.kind = MR_LIGHT_SPHERE, .index = i, .area = (float)(4 * MR_PI * radius * radius)};
+        mr_light light = {.kind = MR_LIGHT_SPHERE, .index = i, .area = (float)(4 * MR_PI * radius * radius), .texture = MR_NONE};
         memcpy(light.radiance, build->materials[instance->material].emission, sizeof light.radiance);
         status = add_light(build, light, MR_PI * 4 * MR_PI * radius * radius * luminance[instance->material]);
     }
@@ -125,7 +130,7 @@ static int add_sun(mr_build *build, const mr_desc_light *sun)
     float cosine = (float)cos(sun->angular_radius_rad);
     double sine2 = (1 - (double)cosine) * (1 + (double)cosine);
     sun_irradiance(build, sun, irradiance);
-    mr_light light = {.kind = MR_LIGHT_SUN, .area = cosine};
+    mr_light light = {.kind = MR_LIGHT_SUN, .area = cosine, .texture = MR_NONE};
     v3_store(light.direction, sun->direction);
     for (size_t c = 0; c < 3; c++) light.radiance[c] = (float)(irradiance[c] / (MR_PI * sine2));
     double luminance = mr_luminance(irradiance[0], irradiance[1], irradiance[2]);
@@ -144,7 +149,7 @@ static int add_environment(mr_build *build)
 {
     if (!build->has_environment) return MR_OK;
     build->environment.light = build->light_count;
-    mr_light light = {.kind = MR_LIGHT_ENVIRONMENT};
+    mr_light light = {.kind = MR_LIGHT_ENVIRONMENT, .texture = MR_NONE};
     return add_light(build, light, build->env_power * (double)build->environment.scale[0] * scene_section(build));
 }
 

@@ -85,7 +85,7 @@ int mr_file_read(const char *path, size_t most, char **bytes, size_t *size_bytes
 
 size_t mr_image_bytes(const mr_image *image)
 {
-    return (size_t)image->width * image->height * (image->format == MR_TEXEL_FLOAT ? 16 : 4);
+    return (size_t)image->width * image->height * mr_texel_bytes(image->format);
 }
 
 int mr_image_new_float(mr_image *image, uint32_t width, uint32_t height, uint32_t wrap, mr_error *err)
