@@ -342,15 +342,25 @@ static void to_the_end(co_scheduler *s, uint32_t wi)
     LIST_APPEND(&s->line[IDLE], wi, IN_LINE);
 }
 
+static int relieve_this(co_scheduler *s, uint32_t wi, uint64_t now_us)
+{
+    if (s->workers[wi].alone || s->reserved == s->workers[wi].number) return 0;
+    return (work_left(s) && give_one(s, wi, now_us)) || relieve_one(s, wi, now_us); /* the rest of what was taken from another, first */
+}
+
+/* Who has just become idle is looked after at once, all others now and then. */
 static void relieve(co_scheduler *s, uint64_t now_us)
 {
+    uint32_t newest = s->line[IDLE].tail;
+    if (s->idled && newest != NONE && !s->broken) (void)relieve_this(s, newest, now_us);
+    s->idled = 0;
+    if (now_us >= s->relieved_us && now_us - s->relieved_us < CO_COPY_COST_US) return;
+    s->relieved_us = now_us;
     unsigned in_vain = 0;
     for (unsigned n = 0; n < CO_SCAN_MOST && in_vain < CO_IN_VAIN_MOST && s->lease_count && !s->broken; n++) {
         uint32_t wi = s->line[IDLE].head;
         if (wi == NONE) return;
-        int can = !s->workers[wi].alone && s->reserved != s->workers[wi].number;
-        if (can && work_left(s) && give_one(s, wi, now_us)) continue; /* the rest of what was taken from another */
-        if (can && relieve_one(s, wi, now_us)) continue;
+        if (relieve_this(s, wi, now_us)) continue;
         in_vain++;
         to_the_end(s, wi);
     }

@@ -133,6 +133,8 @@ struct co_scheduler {
     uint64_t last_job, secret;
     list heard, line[3];       /* line[HUNGRY], line[IDLE] */
     uint32_t idle_threads;     /* of workers in line[IDLE] */
+    uint64_t relieved_us;      /* when the idle were last looked after */
+    int idled;                 /* the last in line[IDLE] has just come */
     co_map by_peer, by_incarnation, banned;
     uint32_t reserved;         /* number of the worker that empties its hands for a suspect; 0: none */
     uint64_t open_paths;       /* of all jobs */

@@ -68,5 +68,6 @@ void co_ledger_settle(co_scheduler *s, uint32_t wi, uint64_t now_us)
     if (appetite == w->appetite) return;
     if (w->appetite) LIST_REMOVE(&s->line[w->appetite], wi, IN_LINE);
     if (appetite) LIST_APPEND(&s->line[appetite], wi, IN_LINE);
+    s->idled |= appetite == IDLE;
     w->appetite = appetite;
 }

@@ -79,6 +79,22 @@ static event pop(world *w)
     return first;
 }
 
+void world_push_beat(world *w, uint32_t worker, uint32_t life)
+{
+    if (w->beat_count == w->beat_capacity) {
+        size_t capacity = w->beat_capacity ? 2 * w->beat_capacity : 64;
+        beat *grown = malloc(capacity * sizeof *grown);
+        world_check(w, grown != NULL, "no memory");
+        if (!grown) return;
+        for (size_t i = 0; i < w->beat_count; i++) grown[i] = w->beats[(w->beat_first + i) % w->beat_capacity];
+        free(w->beats);
+        w->beats = grown;
+        w->beat_first = 0;
+        w->beat_capacity = capacity;
+    }
+    w->beats[(w->beat_first + w->beat_count++) % w->beat_capacity] = (beat){ .at = w->now + HEARTBEAT_US, .worker = worker, .life = life };
+}
+
 /* ---- time ---- */
 
 /* The coordinator is restarted, or its clock jumps. */
@@ -125,8 +141,30 @@ static void note_dry(world *w)
     else if (!w->dry_us) w->dry_us = w->now;
 }
 
+/* The next heartbeat, when it comes before every event. */
+static int beat_is_next(const world *w)
+{
+    return w->beat_count && (!w->count || w->beats[w->beat_first].at < w->heap[0].at);
+}
+
+static void beat_once(world *w)
+{
+    const beat b = w->beats[w->beat_first];
+    w->beat_first = (w->beat_first + 1) % w->beat_capacity;
+    w->beat_count--;
+    w->now = b.at;
+    w->report->events++;
+    world_beat(w, b.worker, b.life);
+    world_hub_act(w);
+    set_tick(w);
+}
+
 static void step(world *w)
 {
+    if (beat_is_next(w)) {
+        beat_once(w);
+        return;
+    }
     event e = pop(w);
     w->now = e.at;
     w->report->events++;
@@ -196,7 +234,7 @@ static int run(world *w)
     world_hub_act(w);
     set_tick(w);
     while (!world_all_ended(w) && !w->failed) {
-        if (!w->count || (double)w->now > w->config.end_s * 1e6) world_check(w, 0, "the jobs do not end");
+        if ((!w->count && !w->beat_count) || (double)w->now > w->config.end_s * 1e6) world_check(w, 0, "the jobs do not end");
         else step(w);
     }
     if (!w->failed && w->config.audit_every) {
@@ -218,6 +256,7 @@ int co_world_run(const co_world_config *config, co_world_report *report, mr_erro
     world_workers_free(&w);
     world_hub_free(&w);
     free(w.heap);
+    free(w.beats);
     free(w.unit_times);
     return status;
 }

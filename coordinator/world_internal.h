@@ -6,11 +6,11 @@
 #include "coordinator/scheduler.h"
 #include "coordinator/world.h"
 
-enum { WORLD_LEASE_MS = 1000, WORLD_JOBS_MOST = 16 };
+enum { WORLD_LEASE_MS = 1000, WORLD_JOBS_MOST = 16, HEARTBEAT_US = 200000 };
 #define SECOND UINT64_C(1000000)
 #define DAY (86400 * SECOND)
 
-enum event_kind { TO_HUB, TO_WORKER, FINISH, HEARTBEAT, SPAWN, LOSE, RECONNECT, DISTURB, TICK };
+enum event_kind { TO_HUB, TO_WORKER, FINISH, SPAWN, LOSE, RECONNECT, DISTURB, TICK };
 enum hub_kind { HUB_HELLO, HUB_RESULT, HUB_FAILED, HUB_RETURN, HUB_DRAIN, HUB_GOODBYE, HUB_PING, HUB_DISCONNECTED };
 
 typedef struct piece { /* in a worker's hands */
@@ -31,6 +31,11 @@ typedef struct event {
         uint32_t held;
     };
 } event;
+
+typedef struct beat {
+    uint64_t at;
+    uint32_t worker, life;
+} beat;
 
 typedef struct world_worker {
     uint32_t peer, number, life, threads, running, queued, capacity;
@@ -68,6 +73,8 @@ typedef struct world {
     uint64_t random, now, order, ticks_at, hub_offset, disturbances;
     event *heap;
     size_t count, capacity;
+    beat *beats;             /* heartbeats to come, in a ring: they all have one period, so they need no heap */
+    size_t beat_first, beat_count, beat_capacity;
     co_scheduler *scheduler;
     world_worker *workers;
     co_map by_peer;
@@ -88,11 +95,13 @@ double world_lognormal(world *w, double sigma); /* of mean 1 */
 int world_chance(world *w, uint32_t ppm);
 void world_check(world *w, int good, const char *what); /* the first that is not good ends the run */
 void world_push(world *w, event e);
+void world_push_beat(world *w, uint32_t worker, uint32_t life); /* a heartbeat from now */
 
 /* Workers */
 int world_workers_create(world *w);
 void world_workers_free(world *w);
 void world_worker_event(world *w, const event *e);
+void world_beat(world *w, uint32_t i, uint32_t life); /* a heartbeat is due */
 void world_disconnect_all(world *w);         /* the coordinator died: they look for it */
 void world_leave_off(world *w, world_worker *me, double *account); /* what runs was for nothing so far */
 

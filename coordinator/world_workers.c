@@ -5,7 +5,7 @@
 
 #include "coordinator/world_internal.h"
 
-enum { QUEUE_MOST = 8192, HEARTBEAT_US = 200000 };
+enum { QUEUE_MOST = 8192 };
 
 static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -60,7 +60,7 @@ static void spawn(world *w, uint32_t i)
     me->paused_until = me->out_blocked_until = me->in_blocked_until = 0;
     me->incarnation = (uint64_t)world_random(w) << 32 | world_random(w);
     connect_worker(w, i);
-    world_push(w, (event){ .at = w->now + HEARTBEAT_US, .kind = HEARTBEAT, .worker = i, .life = me->life });
+    world_push_beat(w, i, me->life);
     if (w->config.life_s > 0) world_push(w, (event){ .at = w->now + exponential(w, w->config.life_s), .kind = LOSE, .worker = i, .life = me->life });
 }
 
@@ -279,11 +279,17 @@ static void hear(world *w, const event *e)
 
 /* ---- events ---- */
 
-static void heartbeat(world *w, uint32_t i)
+/* A heartbeat of a worker whose line is free and empty takes no time, so that large worlds need not queue it; any other waits for its turn. */
+void world_beat(world *w, uint32_t i, uint32_t life)
 {
     world_worker *me = &w->workers[i];
-    tell(w, i, (event){ .hub = HUB_PING, .held = me->queued + me->running }, 0);
-    world_push(w, (event){ .at = w->now + HEARTBEAT_US, .kind = HEARTBEAT, .worker = i, .life = me->life });
+    if (life != me->life) return;
+    event e = { .kind = TO_HUB, .hub = HUB_PING, .worker = i, .peer = me->peer, .incarnation = me->incarnation, .held = me->queued + me->running };
+    if (w->now >= me->paused_until) {
+        if (w->now >= me->out_blocked_until && w->now > me->last_out) world_hub_event(w, &e);
+        else tell(w, i, e, 0);
+    }
+    world_push_beat(w, i, life);
 }
 
 void world_worker_event(world *w, const event *e)
@@ -301,8 +307,7 @@ void world_worker_event(world *w, const event *e)
     case TO_WORKER: hear(w, e); break;
     case SPAWN: spawn(w, e->worker); break;
     case LOSE: die(w, e->worker, (uint64_t)(w->config.return_s * 1e6) + 1); break;
-    case RECONNECT: connect_worker(w, e->worker); break;
-    default: heartbeat(w, e->worker);
+    default: connect_worker(w, e->worker);
     }
 }
 

@@ -40,7 +40,7 @@ def test_poison(cluster, mobyray, cornell):
 
 def test_slow_worker(cluster, mobyray, reference, cornell):
     """8: one of eight workers is 20 times slower."""
-    options = full_or_short(("--size", "256x256", "--spp", "256"), ("--size", "256x256", "--spp", "32"))
+    options = full_or_short(("--size", "256x256", "--spp", "128"), ("--size", "256x256", "--spp", "32"))
     seconds = {}
     for slow in full_or_short((False, True, False, True, False, True), (True,)):
         others = [cluster.worker() for _ in range(7)]
