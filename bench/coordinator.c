@@ -34,7 +34,7 @@ static const arg_option options[] = {
     {"unit-us", 0, ARG_COUNT, &unit_us, 1, 1000000, "N", "what a worker says that a tile took: its credit follows from it (default: 5000)"},
     {"percent", 0, ARG_COUNT, &percent, 1, 1000, "N", "of the usual number of messages (default: 100)"},
     {"curve", 0, ARG_FLAG, &with_keys, 0, 0, "", "with CURVE, in both"},
-    {"state", 0, ARG_TEXT, &folder, 0, 0, "DIR", "the coordinator keeps a journal in DIR/bench-state"},
+    {"state", 0, ARG_TEXT, &folder, 0, 0, "DIR", "the coordinator keeps a journal in a new folder in DIR"},
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE.json", "write the table as JSON"},
     {.name = NULL}};
 
@@ -194,7 +194,7 @@ static void coordinate(int pipe_fd, unsigned count, const size_case *c, uint64_t
     co_server *server;
     mr_error err;
     char state[4096];
-    (void)snprintf(state, sizeof state, "%s/bench-state", folder ? folder : "");
+    (void)snprintf(state, sizeof state, "%s/bench-state-%d", folder ? folder : "", (int)getpid());
     const co_config config = {.endpoint = "tcp://127.0.0.1:*", .lease_ms = LEASE_MS, .keys = with_keys ? &server_keys : NULL, .state = folder ? state : NULL};
     if (co_server_open(&server, &config, &err)) {
         fprintf(stderr, "%s\n", err.text);

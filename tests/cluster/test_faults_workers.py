@@ -151,7 +151,7 @@ def test_partitions(cluster, mobyray, reference, cornell, proxied):
 
 def test_bad_line(cluster, mobyray, reference, cornell, proxied):
     """10: 1 % of packets end in a reset, 100 ms of delay, 1 Mbit/s: slow, but no worker counts as silent."""
-    options = full_or_short(("--size", "512x512", "--spp", "64"), ("--size", "128x128", "--spp", "32"))
+    options = full_or_short(("--size", "256x256", "--spp", "64"), ("--size", "128x128", "--spp", "32"))
     proxy = proxied(delay_s=0.05, bytes_per_s=125_000, resets=0.01)
     workers = [worker_at(cluster, proxy.endpoint) for _ in range(2)]
     coordinator = cluster.coordinator(cornell, *options, "-o", "out.png")
