@@ -120,7 +120,7 @@ INLINE unsigned rays_prepare(const mr_ray *rays, ray_setup *const *out)
     permute(rows, first, second, &row[3][4]);
     row[1][6] = row[1][7] = row[2][6] = row[2][7] = row[3][3] = row[3][7] = zero;
     for (int k = 0; k < 4; k++) {
-        for (int i = 0; i < 8; i++) at[i] = out[i]->id + 8 * k;
+        for (int i = 0; i < 8; i++) at[i] = (float *)(void *)((char *)out[i] + offsetof(ray_setup, id)) + 8 * k;
         simd_store_columns(at, row[k]);
     }
     return vm_bits(rays_usable(o, size, in[3], in[7]));
