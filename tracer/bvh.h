@@ -1,6 +1,6 @@
 /* The bounding volume hierarchy: built once by the scene compiler, traced in place by the kernels.
  *
- * The BVH section of a pack is one array of bytes; a reference is an offset in units of 32 bytes with the kind in its top
+ * The BVH section of a pack is one array of bytes; a reference is an offset in units of 16 bytes with the kind in its top
  * three bits. The top-level tree starts with the node at offset 0. It holds the world's triangles and, as further children, instances
  * (tracer/pack.h); an instance record names the root of a mesh's own tree, which holds triangles only: two levels, no more.
  * In every tree a child lies behind its parent, so a walk ends; MR_BVH_MAX_DEPTH bounds the traversal's stacks. */

@@ -20,7 +20,7 @@ typedef struct checker {
     const mr_pack *pack;
     const char *name;
     mr_error *err;
-    uint8_t *marks; /* one for each unit of 32 bytes: what starts there */
+    uint8_t *marks; /* one for each unit: what starts there */
 } checker;
 
 typedef struct pending {
@@ -33,18 +33,14 @@ static int fail(const checker *c, uint32_t ref, const char *found)
     return mr_fail(c->err, MR_BAD_INPUT, "%s: BVH, byte %zu: %s", c->name, mr_ref_offset(ref), found);
 }
 
-static size_t size_of_kind(uint32_t ref)
-{
-    uint32_t kind = ref & MR_REF_KIND;
-    return kind == MR_REF_NODE ? sizeof(mr_bvh_node) : kind == MR_REF_LEAF ? sizeof(mr_bvh_leaf) : sizeof(mr_bvh_instance);
-}
-
-/* Kind and bounds. */
+/* Kind and bounds: of a leaf's head here, of its rows in check_leaf. */
 static int check_place(const checker *c, uint32_t ref)
 {
     uint32_t kind = ref & MR_REF_KIND;
+    size_t bytes = kind == MR_REF_NODE ? sizeof(mr_bvh_node) : kind == MR_REF_LEAF ? sizeof(mr_bvh_leaf) : sizeof(mr_bvh_instance);
     if (kind != MR_REF_NODE && kind != MR_REF_LEAF && kind != MR_REF_INSTANCE) return fail(c, ref, "a reference of no known kind");
-    if (mr_ref_offset(ref) + size_of_kind(ref) > c->pack->bvh_bytes) return fail(c, ref, "a reference beyond the end");
+    if (mr_ref_offset(ref) + bytes > c->pack->bvh_bytes) return fail(c, ref, "a reference beyond the end");
+    if (kind == MR_REF_NODE && mr_ref_offset(ref) % 64) return fail(c, ref, "a node that is not at a multiple of 64 bytes");
     return MR_OK;
 }
 
@@ -59,8 +55,10 @@ static int mark(const checker *c, uint32_t ref, enum mark with)
 static int check_leaf(const checker *c, uint32_t ref)
 {
     const mr_bvh_leaf *leaf = (const mr_bvh_leaf *)(const void *)(c->pack->bvh + mr_ref_offset(ref));
-    for (int k = 0; k < W; k++)
-        if (leaf->triangle[k] >= c->pack->triangle_count && leaf->triangle[k] != MR_NONE) return fail(c, ref, "a triangle that does not exist");
+    if (leaf->count < 1 || leaf->count > W) return fail(c, ref, "a leaf whose triangles are not 1 to 8");
+    if (mr_ref_offset(ref) + mr_bvh_leaf_bytes(leaf->count) + MR_BVH_TAIL > c->pack->bvh_bytes) return fail(c, ref, "a leaf beyond the end");
+    for (uint32_t k = 0; k < leaf->count; k++)
+        if (leaf->triangle[k] >= c->pack->triangle_count) return fail(c, ref, "a triangle that does not exist");
     return MR_OK;
 }
 

@@ -23,7 +23,7 @@ static int section_grow(mr_bvh_section *s, size_t need, mr_error *err)
 {
     size_t capacity = s->capacity;
     if (need <= capacity) return MR_OK;
-    if (need / MR_BVH_UNIT > MR_REF_OFFSET) return mr_fail(err, MR_FAILED, "the BVH would exceed 16 GiB");
+    if (need / MR_BVH_UNIT > MR_REF_OFFSET) return mr_fail(err, MR_FAILED, "the BVH would exceed 8 GiB");
     capacity = need + (capacity < SECTION_FIRST ? SECTION_FIRST : capacity / 2);
     capacity = (capacity + 63) / 64 * 64;
     uint8_t *bytes = mr_pages_alloc(capacity);
@@ -91,17 +91,22 @@ static void cut(const collapser *c, mr_bvh2_at i, int slots, mr_bvh2_at *out, in
     cut(c, bvh2_right(c->tree, i), slots - left, out, n);
 }
 
+static uint32_t leaf_count(const collapser *c, mr_bvh2_at i)
+{
+    return i.node == MR_BVH2_SINGLE ? 1 : plan_leaf_count(c->tree->nodes[i.node].plan);
+}
+
 /* The primitives of a leaf, ascending, each once (spatial splits may have put two parts of one here). Its references stand side by side. */
-static void gather(const collapser *c, mr_bvh2_at i, uint32_t *out, int *n)
+static void gather(const collapser *c, mr_bvh2_at i, uint32_t *out, uint32_t *n)
 {
     const mr_bvh2_ref *refs = c->tree->refs + i.ref;
-    uint32_t count = i.node == MR_BVH2_SINGLE ? 1 : plan_leaf_count(c->tree->nodes[i.node].plan);
+    uint32_t count = leaf_count(c, i);
     for (uint32_t r = 0; r < count; r++) {
         uint32_t prim = refs[r].prim;
-        int at = 0;
+        uint32_t at = 0;
         while (at < *n && out[at] < prim) at++;
         if (at < *n && out[at] == prim) continue;
-        for (int k = *n; k > at; k--) out[k] = out[k - 1];
+        for (uint32_t k = *n; k > at; k--) out[k] = out[k - 1];
         out[at] = prim;
         ++*n;
     }
@@ -115,10 +120,16 @@ typedef struct block {
     uint32_t bytes; /* a multiple of 64 */
 } block;
 
+/* Bytes of a child. A leaf whose references name a triangle twice leaves some of its own free. */
+static uint32_t size_of(const collapser *c, mr_bvh2_at kid, uint32_t kind)
+{
+    if (kind == MR_REF_LEAF) return mr_bvh_leaf_bytes(leaf_count(c, kid));
+    return kind == MR_REF_NODE ? sizeof(mr_bvh_node) : sizeof(mr_bvh_instance);
+}
+
 /* Lays out what stands below the node that subtree i becomes: inner nodes first, then what they do not share. */
 static block lay_out(const collapser *c, mr_bvh2_at i)
 {
-    static const uint32_t size[3] = { sizeof(mr_bvh_node), sizeof(mr_bvh_leaf), sizeof(mr_bvh_instance) };
     block b = { .count = 0 };
     if (kind_of(c, i) != MR_REF_NODE) {
         b.kid[b.count++] = i; /* the whole tree is one leaf */
@@ -132,7 +143,7 @@ static block lay_out(const collapser *c, mr_bvh2_at i)
             uint32_t kind = kind_of(c, b.kid[k]);
             if ((kind == MR_REF_NODE) != (pass == 0)) continue;
             b.at[k] = b.bytes;
-            b.bytes += size[kind / MR_REF_LEAF];
+            b.bytes += size_of(c, b.kid[k], kind);
         }
     b.bytes = (b.bytes + BLOCK - 1) / BLOCK * BLOCK;
     return b;
@@ -143,17 +154,23 @@ static block lay_out(const collapser *c, mr_bvh2_at i)
 static void emit_leaf(const collapser *c, mr_bvh2_at i, size_t offset)
 {
     mr_bvh_leaf *leaf = (mr_bvh_leaf *)(void *)(c->section->bytes + offset);
-    uint32_t prim[W];
-    int n = 0;
+    uint32_t prim[W], n = 0, room = mr_bvh_leaf_bytes(leaf_count(c, i));
     gather(c, i, prim, &n);
-    for (int k = 0; k < W; k++) {
-        for (int v = 0; v < 3; v++)
-            for (int a = 0; a < 3; a++) leaf->row[3 * v + a][k] = source_vertex(c->source, prim[k < n ? k : 0], k < n ? v : 0)[a];
-        leaf->triangle[k] = k < n ? prim[k] : MR_NONE;
+    memset(leaf, 0, sizeof *leaf);
+    memset((uint8_t *)leaf + room - MR_BVH_UNIT, 0, MR_BVH_UNIT);
+    if (n < leaf_count(c, i)) memset(leaf, 0, room);
+    leaf->count = n;
+    float *row = (float *)(void *)(leaf->triangle + n);
+    for (uint32_t k = 0; k < n; k++) {
+        leaf->triangle[k] = prim[k];
+        for (uint32_t v = 0; v < 3; v++)
+            for (uint32_t a = 0; a < 3; a++) row[(3 * v + a) * n + k] = source_vertex(c->source, prim[k], (int)v)[a];
     }
     box b = bvh2_box(c->tree, i);
-    f4_store(leaf->lo, b.lo);
-    f4_store(leaf->hi, b.hi);
+    for (int a = 0; a < 3; a++) {
+        leaf->lo[a] = b.lo[a];
+        leaf->hi[a] = b.hi[a];
+    }
 }
 
 static void link_child(const collapser *c, mr_bvh_node *node, int lane, mr_bvh2_at kid, size_t at)
@@ -285,8 +302,9 @@ int mr_bvh_collapse(mr_bvh_section *section, const mr_bvh2 *tree, const mr_bvh_s
     mr_crew_run(crew, measure_branch, all, all->count);
     *depth = depth_of(all);
     int status = MR_OK;
-    if (*depth <= MR_BVH_MAX_DEPTH) status = section_reserve(section, walk_top(all, tree->root, 0, 0, 0, 0), &below, err);
+    if (*depth <= MR_BVH_MAX_DEPTH) status = section_reserve(section, walk_top(all, tree->root, 0, 0, 0, 0) + MR_BVH_TAIL, &below, err);
     if (!status && *depth <= MR_BVH_MAX_DEPTH) {
+        memset(section->bytes + section->size - MR_BVH_TAIL, 0, MR_BVH_TAIL);
         all->next = 0;
         (void)walk_top(all, tree->root, root_offset, below, 0, 1);
         mr_crew_run(crew, emit_branch, all, all->count);

@@ -1,6 +1,6 @@
 /* The bytes of a BVH section: what the builder writes, mr_bvh_check looks over and the kernels walk.
  *
- * A reference is an offset in units of 32 bytes with a kind in its top three bits, so a section may hold 16 GiB. There is no pointer:
+ * A reference is an offset in units of 16 bytes with a kind in its top three bits, so a section may hold 8 GiB. There is no pointer:
  * the section is traced wherever it lies, as long as it is aligned to 64 bytes.
  *
  * A triangle may stand in several leaves: where spatial splits cut it, each leaf's box bounds only the part that the leaf answers for.
@@ -13,7 +13,7 @@
 
 #include "tracer/pack.h"
 
-enum { MR_BVH_UNIT = 32, MR_BVH_WIDTH = 8, MR_BVH_ROOT_BYTES = 256 };
+enum { MR_BVH_UNIT = 16, MR_BVH_WIDTH = 8, MR_BVH_ROOT_BYTES = 256 };
 
 #define MR_REF_OFFSET 0x1FFFFFFFu
 #define MR_REF_KIND 0xE0000000u
@@ -31,12 +31,16 @@ typedef struct mr_bvh_node {
     uint32_t pad[MR_BVH_WIDTH];
 } mr_bvh_node;
 
-/* One to eight triangles, by ascending index. An unused lane repeats one vertex three times (a point is never hit). What only a hit
- * needs stands first, where a prefetch of the first lines brings it along. */
+/* One to eight triangles, by ascending index: this head, then nine rows of `count` floats: v0 x, y, z, v1 x, y, z, v2 x, y, z. A leaf takes what
+ * its triangles need, so a kernel's load of eight lanes reads over the end of a row (and of the last row by up to
+ * MR_BVH_TAIL bytes, which a section has behind its last leaf); lanes from `count` on are never looked at. What only a hit needs stands
+ * first, where a prefetch of the first lines brings it along. */
 typedef struct mr_bvh_leaf {
-    float lo[4], hi[4];              /* the box that the leaf answers for; the fourth is 0 */
-    uint32_t triangle[MR_BVH_WIDTH]; /* index in the pack, MR_NONE for an unused lane */
-    float row[9][MR_BVH_WIDTH];      /* v0 x, y, z, v1 x, y, z, v2 x, y, z */
+    float lo[3]; /* lo, hi: the box that the leaf answers for */
+    uint32_t count;
+    float hi[3];
+    uint32_t pad;
+    uint32_t triangle[]; /* count of them: index in the pack; then the rows */
 } mr_bvh_leaf;
 
 /* A copy of what a kernel needs of an mr_instance, so that it needs the BVH section alone. */
@@ -50,8 +54,22 @@ typedef struct mr_bvh_instance {
 } mr_bvh_instance;
 
 _Static_assert(sizeof(mr_bvh_node) == MR_BVH_ROOT_BYTES, "node layout");
-_Static_assert(sizeof(mr_bvh_leaf) == 352 && sizeof(mr_bvh_leaf) % MR_BVH_UNIT == 0, "leaf layout");
+_Static_assert(sizeof(mr_bvh_leaf) == 32, "leaf layout");
 _Static_assert(sizeof(mr_bvh_instance) == 96 && sizeof(mr_bvh_instance) % MR_BVH_UNIT == 0, "instance record layout");
+
+enum { MR_BVH_TAIL = 32 };
+
+/* The rows of a leaf. */
+static inline const float *mr_bvh_leaf_rows(const mr_bvh_leaf *leaf)
+{
+    return (const float *)(const void *)(leaf->triangle + leaf->count);
+}
+
+/* Bytes of a leaf of so many triangles, a multiple of MR_BVH_UNIT. */
+static inline uint32_t mr_bvh_leaf_bytes(uint32_t count)
+{
+    return ((uint32_t)sizeof(mr_bvh_leaf) + 40 * count + MR_BVH_UNIT - 1) / MR_BVH_UNIT * MR_BVH_UNIT;
+}
 
 /* Byte offset that a reference names. */
 static inline size_t mr_ref_offset(uint32_t ref)

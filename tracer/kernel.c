@@ -55,12 +55,17 @@ typedef struct wave {
     slot slots[SLOTS] __attribute__((aligned(64)));
     mr_bvh_node start[2] __attribute__((aligned(64))); /* the beams' private roots */
     float t[SLOTS][8] __attribute__((aligned(32))); /* between two loops of a pass: distances, and which lanes are meant */
-    uint32_t lanes[SLOTS];
+    uint32_t lanes[SLOTS], sure[SLOTS];
+    candidates candidates;
+    uint32_t of_candidate[8]; /* whose: a slot's offset */
     list node, leaf, rare, old;
     uint32_t next[SLOTS + 16], from[SLOTS + 16], hit[SLOTS + 16];
-    /* rays to be made ready: as they are in their spaces, whose they are (indices of from and next); the fresh ones' first nodes */
-    mr_ray raw[SLOTS + 8] __attribute__((aligned(32)));
-    uint32_t raw_of[SLOTS], fresh[SLOTS];
+    /* rays to be made ready: as they are in their spaces, where to, whose they are (indices of from and next); the fresh ones' slots
+     * and first nodes */
+    const mr_ray *raw[SLOTS + 8];
+    ray_setup *setup[SLOTS + 8];
+    mr_ray image[SLOTS]; /* of those that go into an instance or out of one */
+    uint32_t raw_of[SLOTS], fresh[SLOTS], fresh_slot[SLOTS];
     const mr_bvh_node *first[SLOTS];
     ray_setup nobody __attribute__((aligned(64))); /* what the lanes beyond the last raw ray become */
     /* the call */
@@ -81,7 +86,7 @@ INLINE slot *slot_at(wave *w, uint32_t offset)
 INLINE void prefetch(const char *base, uint32_t ref)
 {
     const char *p = base + mr_ref_offset(ref);
-    for (int i = 0; i < 4; i++) __builtin_prefetch(p + 64 * i);
+    for (int i = 0; i < 2; i++) __builtin_prefetch(p + 64 * i);
 }
 
 /* ---- lists ---- */
@@ -98,7 +103,7 @@ INLINE void deal_some(list *l, uint32_t *n, unsigned bits, __m256i slots, __m256
 #endif
 
 /* Deals n pairs out by the kind of their references: nodes into N from index nn on (the pairs may be N's own arrays), the others behind
- * what their lists hold; the indices of hits into hit (not NULL). Returns the number of hits. */
+ * what their lists hold; the indices of hits into hit (NULL: there are none). Returns the number of hits. */
 INLINE uint32_t deal(list *N, list *L, list *R, const uint32_t *slots, const uint32_t *refs, uint32_t n, uint32_t nn, uint32_t *hit)
 {
     uint32_t nl = L->n, nr = R->n, nh = 0;
@@ -109,7 +114,7 @@ INLINE uint32_t deal(list *N, list *L, list *R, const uint32_t *slots, const uin
         __mmask16 all = n - i >= 16 ? 0xFFFF : (__mmask16)((1u << (n - i)) - 1);
         __mmask16 mn = _mm512_mask_cmplt_epu32_mask(all, r, _mm512_set1_epi32((int)MR_REF_LEAF));
         __mmask16 ml = _mm512_mask_cmplt_epu32_mask((__mmask16)(all & ~mn), r, _mm512_set1_epi32((int)MR_REF_INSTANCE));
-        __mmask16 mh = _mm512_mask_cmpge_epu32_mask(all, r, _mm512_set1_epi32((int)MR_REF_HIT));
+        __mmask16 mh = (__mmask16)(hit ? _mm512_mask_cmpge_epu32_mask(all, r, _mm512_set1_epi32((int)MR_REF_HIT)) : 0);
         __mmask16 mr = (__mmask16)(all & ~(mn | ml | mh));
         _mm512_storeu_si512(N->slot + nn, _mm512_maskz_compress_epi32(mn, p));
         _mm512_storeu_si512(N->ref + nn, _mm512_maskz_compress_epi32(mn, r));
@@ -117,7 +122,7 @@ INLINE uint32_t deal(list *N, list *L, list *R, const uint32_t *slots, const uin
         _mm512_storeu_si512(L->ref + nl, _mm512_maskz_compress_epi32(ml, r));
         _mm512_storeu_si512(R->slot + nr, _mm512_maskz_compress_epi32(mr, p));
         _mm512_storeu_si512(R->ref + nr, _mm512_maskz_compress_epi32(mr, r));
-        _mm512_storeu_si512(hit + nh, _mm512_maskz_compress_epi32(mh, _mm512_add_epi32(iota, _mm512_set1_epi32((int)i))));
+        if (hit) _mm512_storeu_si512(hit + nh, _mm512_maskz_compress_epi32(mh, _mm512_add_epi32(iota, _mm512_set1_epi32((int)i))));
         nn += (uint32_t)__builtin_popcount(mn);
         nl += (uint32_t)__builtin_popcount(ml);
         nr += (uint32_t)__builtin_popcount(mr);
@@ -130,11 +135,12 @@ INLINE uint32_t deal(list *N, list *L, list *R, const uint32_t *slots, const uin
         unsigned all = n - i >= 8 ? 255 : (1u << (n - i)) - 1;
         unsigned mn = all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_setzero_si256())));
         unsigned ml = all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_set1_epi32(MR_REF_LEAF >> 29))));
-        unsigned mh = all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_set1_epi32(MR_REF_HIT >> 29))));
+        unsigned mh = hit ? all & vm_bits(_mm256_castsi256_ps(_mm256_cmpeq_epi32(kind, _mm256_set1_epi32(MR_REF_HIT >> 29)))) : 0;
         unsigned mr = all & ~(mn | ml | mh);
         deal_some(N, &nn, mn, p, r);
         deal_some(L, &nl, ml, p, r);
         deal_some(R, &nr, mr, p, r);
+        if (!hit) continue;
         _mm256_storeu_si256((__m256i *)(void *)(hit + nh), _mm256_add_epi32(simd_lanes(mh), _mm256_set1_epi32((int)i)));
         nh += (uint32_t)__builtin_popcount(mh);
     }
@@ -150,6 +156,7 @@ INLINE uint32_t deal(list *N, list *L, list *R, const uint32_t *slots, const uin
         R->slot[nr] = p;
         R->ref[nr] = r;
         nr += (r >= MR_REF_INSTANCE) & (r < MR_REF_HIT);
+        if (!hit) continue;
         hit[nh] = i;
         nh += r >= MR_REF_HIT;
     }
@@ -183,9 +190,8 @@ INLINE unsigned test_node(const slot *s, const mr_bvh_node *node, vf8 *d)
 }
 
 /* Writes the children met from stack index at on, nearest last. Returns the index behind them. */
-INLINE uint32_t push_children(slot *s, const mr_bvh_node *node, uint32_t at, unsigned bits, vf8 d, int any)
+INLINE uint32_t push_sorted(slot *s, const mr_bvh_node *node, uint32_t at, unsigned bits, vf8 d)
 {
-    if (any) return at + simd_push(s->ref + at, bits, node->child);
     return at + simd_push_sorted(s->dist + at, s->ref + at, bits, d, node->child);
 }
 
@@ -212,15 +218,6 @@ INLINE void take(slot *s, float t, uint32_t triangle)
         s->best = id;
         s->best_t = t;
         s->r.t = t;
-    }
-}
-
-/* Takes what the exact rule found in a leaf: t of the lanes. */
-INLINE void take_leaf(slot *s, const mr_bvh_leaf *leaf, unsigned lanes, const float *t)
-{
-    for (unsigned m = lanes; m; m &= m - 1) {
-        int lane = __builtin_ctz(m);
-        take(s, t[lane], leaf->triangle[lane]);
     }
 }
 
@@ -343,14 +340,15 @@ INLINE void aim(wave *w, uint32_t ray)
 }
 
 /* Puts the ray-th ray into a slot; it is yet to be made ready. */
-INLINE void begin(const wave *w, slot *s, uint32_t ray, mr_ray *raw)
+INLINE const mr_ray *begin(const wave *w, slot *s, uint32_t ray)
 {
-    *raw = w->rays[w->order[ray]];
+    const mr_ray *raw = &w->rays[w->order[ray]];
     s->ray = w->order[ray];
     s->best = NO_BEST;
     s->best_t = raw->tmax;
     s->instance = 0;
     s->top = 0;
+    return raw;
 }
 
 INLINE void write_hit(const slot *s, mr_hit *hit)
@@ -368,22 +366,40 @@ INLINE const mr_bvh_node *node_at(const wave *w, uint32_t ref)
     return (const mr_bvh_node *)(const void *)(w->base + mr_ref_offset(ref));
 }
 
-/* Two loops: the shorter a body, the more of its iterations the processor overlaps. */
+/* A step through a node for each of n rays. at(i) is the slot, node(i) the node, next(i) receives the ray's next reference. Where children are sorted it
+ * takes two loops: the shorter a body, the more of its iterations the processor overlaps. */
+#define STEP_NODES(w, n, any, at, node, next)                                                                          \
+    do {                                                                                                               \
+        for (uint32_t i = 0; i < (n); i++) {                                                                           \
+            vf8 d;                                                                                                     \
+            unsigned bits = test_node(at(i), node(i), &d);                                                             \
+            if (any) {                                                                                                 \
+                slot *s = at(i);                                                                                       \
+                s->top += simd_push(s->ref + s->top + 1, bits, node(i)->child);                                        \
+            } else {                                                                                                   \
+                (w)->lanes[i] = bits;                                                                                  \
+                vf_store((w)->t[i], d);                                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (uint32_t i = 0; i < (n); i++) {                                                                           \
+            slot *s = at(i);                                                                                           \
+            if (!(any)) s->top = push_sorted(s, node(i), s->top + 1, (w)->lanes[i], vf_load((w)->t[i])) - 1;                       \
+            next(i) = pop(w, s);                                                                                       \
+        }                                                                                                              \
+    } while (0)
+
 INLINE void node_pass(wave *w, int any)
 {
     list *N = &w->node;
     const uint32_t n = N->n;
-    for (uint32_t i = 0; i < n; i++) {
-        vf8 d;
-        w->lanes[i] = test_node(slot_at(w, N->slot[i]), node_at(w, N->ref[i]), &d);
-        if (!any) vf_store(w->t[i], d);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        slot *s = slot_at(w, N->slot[i]);
-        s->top = push_children(s, node_at(w, N->ref[i]), s->top + 1, w->lanes[i], vf_load(w->t[i]), any) - 1;
-        N->ref[i] = pop(w, s);
-    }
-    deal(N, &w->leaf, &w->rare, N->slot, N->ref, n, 0, w->hit);
+#define AT(i) slot_at(w, N->slot[i])
+#define NODE(i) node_at(w, N->ref[i])
+#define NEXT(i) N->ref[i]
+    STEP_NODES(w, n, any, AT, NODE, NEXT);
+#undef AT
+#undef NODE
+#undef NEXT
+    deal(N, &w->leaf, &w->rare, N->slot, N->ref, n, 0, NULL);
 }
 
 INLINE const mr_bvh_leaf *leaf_at(const wave *w, uint32_t ref)
@@ -391,25 +407,46 @@ INLINE const mr_bvh_leaf *leaf_at(const wave *w, uint32_t ref)
     return (const mr_bvh_leaf *)(const void *)(w->base + mr_ref_offset(ref));
 }
 
-/* The exact rule for the rays whose leaf passed the quick test: w->hit[0 .. n - 1] index w->old. Two loops, as in first_steps. */
+/* Puts the candidates to the exact rule; the slots take what is hit. Empties the list. */
+INLINE void decide(wave *w, int any)
+{
+    candidates *c = &w->candidates;
+    vf8 t;
+    float all[8] __attribute__((aligned(32)));
+    unsigned hit = candidates_accept(c, &t);
+    vf_store(all, t);
+    for (; hit; hit &= hit - 1) {
+        int i = __builtin_ctz(hit);
+        slot *s = slot_at(w, w->of_candidate[i]);
+        if (any) s->best = 0;
+        else take(s, all[i], c->leaf[i]->triangle[c->lane[i]]);
+    }
+    c->n = 0;
+}
+
+/* The exact rule for the rays whose leaf passed the quick test: w->hit[0 .. n - 1] index w->old. */
 INLINE void hit_pass(wave *w, uint32_t n, int any)
 {
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t q = w->hit[i];
-        vf8 t;
-        w->lanes[q] = leaf_accept(&slot_at(w, w->old.slot[q])->r, leaf_at(w, w->old.ref[q]), w->lanes[q], &t);
-        vf_store(w->t[i], t);
+        uint32_t q = w->hit[i], offset = w->old.slot[q];
+        if (any && w->sure[q] && leaf_blocks(&slot_at(w, offset)->r, leaf_at(w, w->old.ref[q]))) {
+            slot_at(w, offset)->best = 0;
+            continue;
+        }
+        for (uint32_t m = w->lanes[q]; m; m &= m - 1) {
+            w->of_candidate[w->candidates.n] = offset;
+            candidates_add(&w->candidates, &slot_at(w, offset)->r, leaf_at(w, w->old.ref[q]), (uint32_t)__builtin_ctz(m));
+            if (w->candidates.n == 8) decide(w, any);
+        }
     }
+    if (w->candidates.n) decide(w, any);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t q = w->hit[i], lanes = w->lanes[q];
-        slot *s = slot_at(w, w->old.slot[q]);
-        if (any) s->best = lanes ? 0 : NO_BEST;
-        else take_leaf(s, leaf_at(w, w->old.ref[q]), lanes, w->t[i]);
+        w->from[i] = w->old.slot[w->hit[i]];
+        slot *s = slot_at(w, w->from[i]);
         if (!any) filter(s);
-        w->from[i] = w->old.slot[q];
-        w->next[i] = any && lanes ? MR_REF_EMPTY : pop(w, s);
+        w->next[i] = any && s->best != NO_BEST ? MR_REF_EMPTY : pop(w, s);
     }
-    deal(&w->node, &w->leaf, &w->rare, w->from, w->next, n, w->node.n, w->hit);
+    deal(&w->node, &w->leaf, &w->rare, w->from, w->next, n, w->node.n, NULL);
 }
 
 INLINE void leaf_pass(wave *w, int any)
@@ -421,11 +458,12 @@ INLINE void leaf_pass(wave *w, int any)
     L->n = 0;
     for (uint32_t i = 0; i < n; i++) {
         slot *s = slot_at(w, w->old.slot[i]);
-        unsigned lanes = leaf_quick(&s->r, leaf_at(w, w->old.ref[i]));
+        unsigned sure, lanes = leaf_quick(&s->r, leaf_at(w, w->old.ref[i]), &sure);
         uint32_t ref = s->ref[s->top];
         prefetch(w->base, ref);
         s->top -= lanes == 0;
         w->lanes[i] = lanes;
+        if (any) w->sure[i] = sure;
         w->next[i] = lanes ? MR_REF_HIT : ref;
     }
     uint32_t hits = deal(&w->node, L, &w->rare, w->old.slot, w->next, n, w->node.n, w->hit);
@@ -447,32 +485,28 @@ INLINE void give_up(wave *w, uint32_t q)
     else w->next[q] = MR_REF_EMPTY;
 }
 
-/* Makes w->raw[0 .. n - 1] ready. Bit i of the result: the ray can hit something. */
+/* Makes *w->raw[0 .. n - 1] ready. Bit i of the result: the ray can hit something. */
 INLINE uint32_t prepare(wave *w, uint32_t n)
 {
     uint32_t usable = 0;
-    for (uint32_t i = 0; i < n; i += 8) {
-        ray_setup *out[8];
-        for (uint32_t k = 0; k < 8; k++) out[k] = i + k < n ? &slot_at(w, w->from[w->raw_of[i + k]])->r : &w->nobody;
-        usable |= rays_prepare(w->raw + i, out) << i;
+    for (uint32_t i = 0; i < 8; i++) { /* fills the last eight up */
+        w->raw[n + i] = w->rays;
+        w->setup[n + i] = &w->nobody;
     }
+    for (uint32_t i = 0; i < n; i += 8) usable |= rays_prepare(w->raw + i, w->setup + i) << i;
     return usable;
 }
 
 /* The first node of the rays just begun. */
 INLINE void first_steps(wave *w, uint32_t n, int any)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        vf8 d;
-        w->lanes[i] = test_node(slot_at(w, w->from[w->fresh[i]]), w->first[i], &d);
-        if (!any) vf_store(w->t[i], d);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t q = w->fresh[i];
-        slot *s = slot_at(w, w->from[q]);
-        s->top = push_children(s, w->first[i], 1, w->lanes[i], vf_load(w->t[i]), any) - 1;
-        w->next[q] = pop(w, s);
-    }
+#define AT(i) slot_at(w, w->fresh_slot[i])
+#define NODE(i) w->first[i]
+#define NEXT(i) w->next[w->fresh[i]]
+    STEP_NODES(w, n, any, AT, NODE, NEXT);
+#undef AT
+#undef NODE
+#undef NEXT
 }
 
 /* Hands results out, starts new rays, goes into and out of instances. */
@@ -484,18 +518,22 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
     for (uint32_t i = 0; i < rare; i++) {
         uint32_t ref = R->ref[i], next = MR_REF_EMPTY;
         slot *s = slot_at(w, R->slot[i]);
+        mr_ray *image = &w->image[raw];
         int goes = 1;
+        w->raw[raw] = image;
+        w->setup[raw] = &s->r;
         if (__builtin_expect(ref >= MR_REF_EMPTY, 1)) {
             finish(s, hits, blocked, any);
             if (taken == count) continue;
             aim(w, taken);
             w->fresh[fresh] = n;
+            w->fresh_slot[fresh] = R->slot[i];
             w->first[fresh++] = w->root;
-            begin(w, s, taken++, &w->raw[raw]);
+            w->raw[raw] = begin(w, s, taken++);
         } else if (ref >= MR_REF_EXIT) {
-            next = leave(w, s, &w->raw[raw]);
+            next = leave(w, s, image);
         } else {
-            next = enter(w, s, (const mr_bvh_instance *)(const void *)(w->base + mr_ref_offset(ref)), &w->raw[raw], &goes, any);
+            next = enter(w, s, (const mr_bvh_instance *)(const void *)(w->base + mr_ref_offset(ref)), image, &goes, any);
         }
         w->raw_of[raw] = n;
         raw += (uint32_t)goes;
@@ -507,7 +545,7 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
     uint32_t idle = ~prepare(w, raw);
     first_steps(w, fresh, any);
     for (idle &= raw < 32 ? (1u << raw) - 1 : ~0u; idle; idle &= idle - 1) give_up(w, w->raw_of[__builtin_ctz(idle)]);
-    deal(&w->node, &w->leaf, R, w->from, w->next, n, w->node.n, w->hit);
+    deal(&w->node, &w->leaf, R, w->from, w->next, n, w->node.n, NULL);
 }
 
 INLINE void wave_init(wave *w, const void *bvh, const mr_ray *rays, uint32_t count)
@@ -515,7 +553,7 @@ INLINE void wave_init(wave *w, const void *bvh, const mr_ray *rays, uint32_t cou
     w->base = bvh;
     w->rays = rays;
     w->count = count;
-    w->taken = 0;
+    w->taken = w->candidates.n = 0;
     order_rays(w);
     w->node.n = w->leaf.n = 0;
     w->rare.n = count < SLOTS ? count : SLOTS;

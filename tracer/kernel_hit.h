@@ -17,6 +17,8 @@
  *      of the leaves that share a triangle after spatial splits the one that the uncertain t falls into must not lose it; a leaf that
  *      the ray merely crosses on its way to another part of the triangle must not claim it.)
  *   4. tmin <= t <= tmax.
+ *   5. A ray that only asks whether it is blocked is, without rules 2 to 4, if it is in the leaf's box at a t in [tmin, tmax] and passes (rule 1) a
+ *      triangle whose extent along the dominant axis lies in [tmin, tmax].
  *
  * WHY CULLING CANNOT MATTER. Let e be 2^-24, |t| + |o id| >= |plane id| for a slab (o: origin, id: reciprocal direction).
  *   - Leaf interval, ray_interval(): entry plane * id - (o id + 1e-6 |o id|), exit likewise outwards, rounded thrice.
@@ -35,6 +37,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tracer/bvh.h"
@@ -49,7 +52,7 @@
 #define REACH 1.000003f
 #define MIN_DIR 1e-18f     /* a smaller component counts as this: its reciprocal must stay finite */
 #define MIN_LENGTH 1e-12f  /* a direction whose components add up to less hits nothing */
-#define START_MARGIN 2e-6f /* rule 1: of the triangle's extent */
+#define START_MARGIN 4e-6f /* rule 1: of tmin */
 #define MOVE 4e-6f         /* rule 3: what needs no explanation, of t */
 #define ROUNDING 4e-6f     /* rule 3: about 64 e, a dozen operations with room to spare */
 
@@ -64,9 +67,9 @@ typedef struct ray_setup {
     uint32_t spare1[2];
     float org[3];               /* permuted */
     float shear[3];             /* dir x / dir z, dir y / dir z, 1 / dir z, permuted */
-    uint32_t spare2[2];
+    float back, start;          /* -1 / dir z; tmin less START_MARGIN */
     float oid[3], zero;         /* org / dir; loaded as four floats, so what follows must be no subnormal (slow) */
-    uint32_t axis_row[3];       /* byte offset of each permuted axis in a vertex's three leaf rows */
+    uint32_t axis[3];           /* of each permuted axis */
     uint32_t spare3;
 } ray_setup;
 
@@ -87,15 +90,17 @@ INLINE vm8 rays_usable(const vf8 *o, const vf8 *size, vf8 tmin, vf8 tmax)
     return vm_and(ok, vf_le(tmin, tmax));
 }
 
-/* Makes eight rays ready: rays[i] becomes *out[i] (aligned to 16 bytes; several may be one place, for lanes that do not count). Bit i of
+/* Makes eight rays ready: *rays[i] becomes *out[i] (aligned to 16 bytes; several may be one place, for lanes that do not count). Bit i of
  * the result: ray i can hit something; otherwise what was written is meaningless. Eight at a time, since for a camera's rays
  * this is a good part of the work. */
-INLINE unsigned rays_prepare(const mr_ray *rays, ray_setup *const *out)
+INLINE unsigned rays_prepare(const mr_ray *const *rays, ray_setup *const *out)
 {
-    const vf8 zero = vf_set(0), rows[3] = { vf_set_bits(0), vf_set_bits(32), vf_set_bits(64) };
+    const vf8 zero = vf_set(0), axes[3] = { vf_set_bits(0), vf_set_bits(1), vf_set_bits(2) };
     vf8 in[8], row[4][8], size[3];
     float *at[8];
-    simd_load_columns(rays->org, in);
+    const float *from[8];
+    for (int i = 0; i < 8; i++) from[i] = rays[i]->org;
+    simd_gather_columns(from, in);
     const vf8 *o = in, *d = in + 4;
     for (int a = 0; a < 3; a++) {
         size[a] = vf_abs(d[a]);
@@ -104,7 +109,7 @@ INLINE unsigned rays_prepare(const mr_ray *rays, ray_setup *const *out)
         row[0][a] = id;
         row[0][3 + a] = vf_add(c, margin);
         row[1][a] = vf_sub(c, margin);
-        row[1][3 + a] = vf_select(vf_lt(id, zero), rows[1], rows[0]);
+        row[1][3 + a] = vf_select(vf_lt(id, zero), vf_set_bits(32), vf_set_bits(0));
         row[3][a] = c;
     }
     row[0][6] = vf_max(in[3], zero);
@@ -117,16 +122,18 @@ INLINE unsigned rays_prepare(const mr_ray *rays, ray_setup *const *out)
     row[2][3] = vf_mul(pd[0], pid[2]);
     row[2][4] = vf_mul(pd[1], pid[2]);
     row[2][5] = pid[2];
-    permute(rows, first, second, &row[3][4]);
-    row[1][6] = row[1][7] = row[2][6] = row[2][7] = row[3][3] = row[3][7] = zero;
+    permute(axes, first, second, &row[3][4]);
+    row[2][6] = vf_sub(zero, pid[2]);
+    row[2][7] = vf_mul(row[0][6], vf_set(1 - START_MARGIN));
+    row[1][6] = row[1][7] = row[3][3] = row[3][7] = zero;
     for (int k = 0; k < 4; k++) {
-        for (int i = 0; i < 8; i++) at[i] = (float *)(void *)((char *)out[i] + offsetof(ray_setup, id)) + 8 * k;
+        for (int i = 0; i < 8; i++) at[i] = (float *)(void *)out[i] + 8 * k;
         simd_store_columns(at, row[k]);
     }
     return vm_bits(rays_usable(o, size, in[3], in[7]));
 }
 
-/* Where the ray is in a box, by the arithmetic of the rule. Empty when *entry > *exit * SPAN. */
+/* Where the ray is in a box (lo, hi: four floats can be read), by the arithmetic of the rule. Empty when *entry > *exit * SPAN. */
 INLINE void ray_interval(const ray_setup *r, const float *lo, const float *hi, float *entry, float *exit)
 {
     f4 id = f4_load(r->id), p = f4_load(lo) * id, q = f4_load(hi) * id;
@@ -137,95 +144,189 @@ INLINE void ray_interval(const ray_setup *r, const float *lo, const float *hi, f
     *exit = o < out[2] ? o : out[2];
 }
 
-/* The nine rows of a leaf in the ray's permuted axes. */
-INLINE vf8 leaf_row(const ray_setup *r, const mr_bvh_leaf *leaf, int vertex, int axis)
+/* A leaf as a ray sees it: its rows in the ray's permuted axes. */
+typedef struct leaf_view {
+    const char *axis[3]; /* the first vertex's rows */
+    size_t vertex;       /* bytes from a vertex to the next */
+} leaf_view;
+
+INLINE leaf_view leaf_seen(const ray_setup *r, const mr_bvh_leaf *leaf)
 {
-    const char *p = (const char *)leaf->row[3 * vertex] + r->axis_row[axis];
-    return vf_load((const float *)(const void *)p);
+    const char *rows = (const char *)mr_bvh_leaf_rows(leaf);
+    size_t stride = 4 * (size_t)leaf->count;
+    return (leaf_view){ { rows + r->axis[0] * stride, rows + r->axis[1] * stride, rows + r->axis[2] * stride }, 3 * stride };
 }
 
-/* Extent of z rows along the ray, as t. */
-INLINE void leaf_extent(const ray_setup *r, vf8 az, vf8 bz, vf8 cz, vf8 *first, vf8 *last)
+INLINE vf8 leaf_row(const leaf_view *l, int vertex, int axis)
 {
-    vf8 sz = vf_set(r->shear[2]);
-    vf8 lo = vf_mul(vf_min(vf_min(az, bz), cz), sz), hi = vf_mul(vf_max(vf_max(az, bz), cz), sz);
-    *first = vf_min(lo, hi);
-    *last = vf_max(lo, hi);
+    return vf_loadu((const float *)(const void *)(l->axis[axis] + (size_t)vertex * l->vertex));
 }
 
-/* Rule 1 and the extent: lanes that may be hit between r->tmin and r->t. No division, no branch. u, v, w and what is ahead of the start
- * have one sign in a lane that passes. */
-INLINE unsigned leaf_quick(const ray_setup *r, const mr_bvh_leaf *leaf)
+/* Extent of a triangle along the ray: of its vertices' t. */
+INLINE void leaf_extent(const vf8 *t, vf8 *first, vf8 *last)
 {
-    vf8 zero = vf_set(0), sx = vf_set(r->shear[0]), sy = vf_set(r->shear[1]);
-    vf8 ox = vf_set(r->org[0]), oy = vf_set(r->org[1]), oz = vf_set(r->org[2]);
-    vf8 az = vf_sub(leaf_row(r, leaf, 0, 2), oz), bz = vf_sub(leaf_row(r, leaf, 1, 2), oz), cz = vf_sub(leaf_row(r, leaf, 2, 2), oz);
-    vf8 ax = vf_sub(vf_sub(leaf_row(r, leaf, 0, 0), ox), vf_mul(sx, az)), ay = vf_sub(vf_sub(leaf_row(r, leaf, 0, 1), oy), vf_mul(sy, az));
-    vf8 bx = vf_sub(vf_sub(leaf_row(r, leaf, 1, 0), ox), vf_mul(sx, bz)), by = vf_sub(vf_sub(leaf_row(r, leaf, 1, 1), oy), vf_mul(sy, bz));
-    vf8 cx = vf_sub(vf_sub(leaf_row(r, leaf, 2, 0), ox), vf_mul(sx, cz)), cy = vf_sub(vf_sub(leaf_row(r, leaf, 2, 1), oy), vf_mul(sy, cz));
-    vf8 u = vf_sub(vf_mul(cx, by), vf_mul(cy, bx)), v = vf_sub(vf_mul(ax, cy), vf_mul(ay, cx)), w = vf_sub(vf_mul(bx, ay), vf_mul(by, ax));
-    vf8 first, last;
-    leaf_extent(r, az, bz, cz, &first, &last);
-    vf8 slack = vf_mul(vf_max(vf_abs(first), vf_abs(last)), vf_set(START_MARGIN)), start = vf_sub(vf_set(r->tmin), slack);
-    vf8 depth = vf_mul(vf_add(vf_add(vf_mul(u, az), vf_mul(v, bz)), vf_mul(w, cz)), vf_set(r->shear[2]));
-    vf8 ahead = vf_sub(depth, vf_mul(start, vf_add(vf_add(u, v), w)));
+    *first = vf_min(vf_min(t[0], t[1]), t[2]);
+    *last = vf_max(vf_max(t[0], t[1]), t[2]);
+}
+
+/* Rule 1 and the extent: lanes that may be hit between r->tmin and r->t. No division, no branch. Everything is seen from the vertices (origin
+ * minus vertex: the loads become operands), which turns the signs of all edges' ends and so of no edge function.
+ * *sure: those whose whole extent is between tmin and t. */
+INLINE unsigned leaf_quick(const ray_setup *r, const mr_bvh_leaf *leaf, unsigned *sure)
+{
+    const leaf_view l = leaf_seen(r, leaf);
+    vf8 zero = vf_set(0), tmin = vf_set(r->tmin), start = vf_set(r->start), back = vf_set(r->back), x[3], y[3], t[3], first, last;
+    vf8 sx = vf_set(r->shear[0]), sy = vf_set(r->shear[1]), ox = vf_set(r->org[0]), oy = vf_set(r->org[1]), oz = vf_set(r->org[2]);
+    for (int v = 0; v < 3; v++) {
+        vf8 z = vf_sub(oz, leaf_row(&l, v, 2));
+        x[v] = vf_sub(vf_sub(ox, leaf_row(&l, v, 0)), vf_mul(sx, z));
+        y[v] = vf_sub(vf_sub(oy, leaf_row(&l, v, 1)), vf_mul(sy, z));
+        t[v] = vf_mul(z, back);
+    }
+    vf8 u = vf_sub(vf_mul(x[2], y[1]), vf_mul(y[2], x[1])), v = vf_sub(vf_mul(x[0], y[2]), vf_mul(y[0], x[2]));
+    vf8 w = vf_sub(vf_mul(x[1], y[0]), vf_mul(y[1], x[0]));
+    leaf_extent(t, &first, &last);
+    vf8 ahead = vf_mul(u, vf_sub(t[0], start)); /* u + v + w times how far the hit is beyond the start */
+    ahead = vf_add(ahead, vf_mul(v, vf_sub(t[1], start)));
+    ahead = vf_add(ahead, vf_mul(w, vf_sub(t[2], start)));
     vf8 least = vf_min(vf_min(u, v), vf_min(w, ahead)), most = vf_max(vf_max(u, v), vf_max(w, ahead));
     vm8 in = vm_xor(vf_le(zero, least), vf_le(most, zero)); /* xor: not if all are 0 */
-    return vm_bits(vm_and(in, vm_and(vf_le(first, vf_set(r->t)), vf_le(vf_set(r->tmin), last))));
+    vf8 tmax = vf_set(r->t);
+    unsigned lanes = vm_bits(vm_and(in, vm_and(vf_le(first, tmax), vf_le(tmin, last)))) & ((1u << leaf->count) - 1);
+    *sure = lanes & vm_bits(vm_and(vf_le(tmin, first), vf_le(last, tmax)));
+    return lanes;
 }
 
-/* A triangle's edges and normal, and its first vertex seen from the origin. */
-typedef struct leaf_plane {
-    vf8 p[3], e[3], f[3], n[3]; /* v0 - o, v1 - v0, v2 - v0, e x f */
-} leaf_plane;
+/* Rule 5, for a ray that only asks whether anything stands in its way, and a leaf with a lane that is sure: where the hit lies does not matter, as long
+ * as the ray is in the leaf's box at all. */
+INLINE int leaf_blocks(const ray_setup *r, const mr_bvh_leaf *leaf)
+{
+    float entry, exit;
+    ray_interval(r, leaf->lo, leaf->hi, &entry, &exit);
+    exit = exit > 0 ? exit * SPAN : exit;
+    return (entry > r->tmin ? entry : r->tmin) <= (exit < r->t ? exit : r->t);
+}
+
+/* Up to eight candidates: lanes of leaves, of any rays, that the quick test let through. */
+typedef struct candidates {
+    uint32_t n;
+    const ray_setup *ray[8];
+    const mr_bvh_leaf *leaf[8];
+    uint32_t lane[8];
+    float corner[9][8] __attribute__((aligned(32))); /* v0 x, y, z, v1, v2 in the ray's permuted axes */
+} candidates;
+
+INLINE void candidates_add(candidates *c, const ray_setup *r, const mr_bvh_leaf *leaf, uint32_t lane)
+{
+    const leaf_view l = leaf_seen(r, leaf);
+    const uint32_t n = c->n++;
+    c->ray[n] = r;
+    c->leaf[n] = leaf;
+    c->lane[n] = lane;
+    for (int v = 0; v < 3; v++)
+        for (int a = 0; a < 3; a++) memcpy(&c->corner[3 * v + a][n], l.axis[a] + (size_t)v * l.vertex + 4 * lane, 4);
+}
+
+/* What the exact rule needs, a candidate a lane. "d": in the ray's permuted axes. */
+typedef struct candidate_rows {
+    vf8 id[3], oid[3], tmin, t;            /* the ray */
+    vf8 org[3], shear[3];                  /* d */
+    vf8 lo[3], hi[3];                      /* the leaf's box */
+    vf8 p[3], e[3], f[3], n[3];            /* d: v0 - org, v1 - v0, v2 - v0, e x f */
+} candidate_rows;
+
+/* One row of eight floats of each of eight structures. */
+INLINE void load_rows(const void *const *from, size_t offset, vf8 *out)
+{
+    const float *at[8];
+    for (int i = 0; i < 8; i++) at[i] = (const float *)(const void *)((const char *)from[i] + offset);
+    simd_gather_columns(at, out);
+}
+
+INLINE void candidates_load(candidates *c, candidate_rows *x)
+{
+    vf8 row[8];
+    for (uint32_t i = c->n; i < 8; i++) { /* what does not count repeats the first */
+        c->ray[i] = c->ray[0];
+        c->leaf[i] = c->leaf[0];
+    }
+    load_rows((const void *const *)c->ray, offsetof(ray_setup, id), row);
+    for (int a = 0; a < 3; a++) x->id[a] = row[a];
+    x->tmin = row[6];
+    x->t = row[7];
+    load_rows((const void *const *)c->ray, offsetof(ray_setup, org), row);
+    for (int a = 0; a < 3; a++) {
+        x->org[a] = row[a];
+        x->shear[a] = row[3 + a];
+    }
+    load_rows((const void *const *)c->ray, offsetof(ray_setup, oid), row);
+    for (int a = 0; a < 3; a++) x->oid[a] = row[a];
+    load_rows((const void *const *)c->leaf, offsetof(mr_bvh_leaf, lo), row);
+    for (int a = 0; a < 3; a++) {
+        vf8 v = vf_load(c->corner[a]);
+        x->lo[a] = row[a];
+        x->hi[a] = row[4 + a];
+        x->p[a] = vf_sub(v, x->org[a]);
+        x->e[a] = vf_sub(vf_load(c->corner[3 + a]), v);
+        x->f[a] = vf_sub(vf_load(c->corner[6 + a]), v);
+    }
+    for (int a = 0; a < 3; a++) {
+        int b = a == 2 ? 0 : a + 1, k = a == 0 ? 2 : a - 1;
+        x->n[a] = vf_sub(vf_mul(x->e[b], x->f[k]), vf_mul(x->e[k], x->f[b]));
+    }
+}
 
 /* Rule 3: |num - t den| against a bound of what rounding may have done to it: of the normal's components, times the distances they meet.
- * num and den are scaled as in leaf_accept. */
-INLINE vm8 leaf_explains(const ray_setup *r, const leaf_plane *l, vf8 num, vf8 den, vf8 t)
+ * num and den are scaled as in candidates_accept. */
+INLINE vm8 candidates_explain(const candidate_rows *x, vf8 num, vf8 den, vf8 t)
 {
     vf8 far[3], bound = vf_set(0);
-    for (int a = 0; a < 3; a++) far[a] = vf_add(vf_abs(l->p[a]), vf_add(vf_abs(l->e[a]), vf_abs(l->f[a])));
-    far[0] = vf_add(far[0], vf_mul(vf_set(fabsf(r->shear[0])), far[2]));
-    far[1] = vf_add(far[1], vf_mul(vf_set(fabsf(r->shear[1])), far[2]));
+    for (int a = 0; a < 3; a++) far[a] = vf_add(vf_abs(x->p[a]), vf_add(vf_abs(x->e[a]), vf_abs(x->f[a])));
+    far[0] = vf_add(far[0], vf_mul(vf_abs(x->shear[0]), far[2]));
+    far[1] = vf_add(far[1], vf_mul(vf_abs(x->shear[1]), far[2]));
     for (int a = 0; a < 3; a++) {
         int b = a == 2 ? 0 : a + 1, c = a == 0 ? 2 : a - 1;
-        vf8 size = vf_add(vf_abs(vf_mul(l->e[b], l->f[c])), vf_abs(vf_mul(l->e[c], l->f[b])));
+        vf8 size = vf_add(vf_abs(vf_mul(x->e[b], x->f[c])), vf_abs(vf_mul(x->e[c], x->f[b])));
         bound = vf_add(bound, vf_mul(size, far[a]));
     }
-    bound = vf_mul(bound, vf_set(ROUNDING * fabsf(r->shear[2])));
+    bound = vf_mul(bound, vf_mul(vf_set(ROUNDING), vf_abs(x->shear[2])));
     return vf_le(vf_abs(vf_sub(num, vf_mul(t, den))), bound);
 }
 
-/* Rules 2 to 4 for the lanes that leaf_quick found: lanes hit, their t in *t_out. */
-INLINE unsigned leaf_accept(const ray_setup *r, const mr_bvh_leaf *leaf, unsigned lanes, vf8 *t_out)
+/* Where each ray is in its leaf's box: ray_interval, a candidate a lane. */
+INLINE void candidates_interval(const candidate_rows *x, vf8 *entry, vf8 *exit)
 {
-    leaf_plane l;
-    float entry, exit;
-    vf8 first, last;
-    ray_interval(r, leaf->lo, leaf->hi, &entry, &exit);
-    exit = exit > 0 ? exit * SPAN : exit;
+    vf8 in[3], out[3];
     for (int a = 0; a < 3; a++) {
-        vf8 v = leaf_row(r, leaf, 0, a);
-        l.p[a] = vf_sub(v, vf_set(r->org[a]));
-        l.e[a] = vf_sub(leaf_row(r, leaf, 1, a), v);
-        l.f[a] = vf_sub(leaf_row(r, leaf, 2, a), v);
+        vf8 p = vf_mul(x->lo[a], x->id[a]), q = vf_mul(x->hi[a], x->id[a]), margin = vf_mul(vf_abs(x->oid[a]), vf_set(LEAF_MARGIN));
+        in[a] = vf_sub(vf_min(p, q), vf_add(x->oid[a], margin));
+        out[a] = vf_sub(vf_max(p, q), vf_sub(x->oid[a], margin));
     }
-    for (int a = 0; a < 3; a++) {
-        int b = a == 2 ? 0 : a + 1, c = a == 0 ? 2 : a - 1;
-        l.n[a] = vf_sub(vf_mul(l.e[b], l.f[c]), vf_mul(l.e[c], l.f[b]));
-    }
-    vf8 oz = vf_set(r->org[2]);
-    leaf_extent(r, l.p[2], vf_sub(leaf_row(r, leaf, 1, 2), oz), vf_sub(leaf_row(r, leaf, 2, 2), oz), &first, &last);
-    vf8 den = vf_add(vf_add(vf_mul(l.n[0], vf_set(r->shear[0])), vf_mul(l.n[1], vf_set(r->shear[1]))), l.n[2]);
-    vf8 num = vf_mul(vf_set(r->shear[2]), vf_add(vf_add(vf_mul(l.n[0], l.p[0]), vf_mul(l.n[1], l.p[1])), vf_mul(l.n[2], l.p[2])));
-    vf8 plane = vf_div(num, den), lo = vf_max(first, vf_set(entry)), hi = vf_min(last, vf_set(exit));
+    *entry = vf_max(vf_max(in[0], in[1]), in[2]);
+    *exit = vf_min(vf_min(out[0], out[1]), out[2]);
+    *exit = vf_select(vf_lt(vf_set(0), *exit), vf_mul(*exit, vf_set(SPAN)), *exit);
+}
+
+/* Rules 2 to 4 for the candidates: those hit as bits, their t in *t_out. (Eight at a time, since most leaves that are hit are hit in one lane.) */
+INLINE unsigned candidates_accept(candidates *c, vf8 *t_out)
+{
+    candidate_rows x;
+    vf8 first, last, entry, exit;
+    candidates_load(c, &x);
+    candidates_interval(&x, &entry, &exit);
+    const vf8 along[3] = { vf_mul(x.p[2], x.shear[2]), vf_mul(vf_sub(vf_load(c->corner[5]), x.org[2]), x.shear[2]),
+                           vf_mul(vf_sub(vf_load(c->corner[8]), x.org[2]), x.shear[2]) }; /* bit for bit as in leaf_quick */
+    leaf_extent(along, &first, &last);
+    vf8 den = vf_add(vf_add(vf_mul(x.n[0], x.shear[0]), vf_mul(x.n[1], x.shear[1])), x.n[2]);
+    vf8 num = vf_mul(x.shear[2], vf_add(vf_add(vf_mul(x.n[0], x.p[0]), vf_mul(x.n[1], x.p[1])), vf_mul(x.n[2], x.p[2])));
+    vf8 plane = vf_div(num, den), lo = vf_max(first, entry), hi = vf_min(last, exit);
     vf8 t = vf_add(vf_max(vf_min(plane, hi), lo), vf_set(0)); /* -0 becomes 0 */
-    vm8 ok = vm_and(vm_and(vf_le(vf_set(r->tmin), t), vf_le(t, vf_set(r->t))), vm_and(vf_le(lo, vf_set(exit)), vf_lt(vf_set(0), vf_abs(den))));
+    vm8 ok = vm_and(vm_and(vf_le(x.tmin, t), vf_le(t, x.t)), vm_and(vf_le(lo, exit), vf_lt(vf_set(0), vf_abs(den))));
     *t_out = t;
-    lanes &= vm_bits(ok);
+    unsigned hit = vm_bits(ok) & ((1u << c->n) - 1);
     vm8 near = vf_le(vf_abs(vf_sub(plane, t)), vf_mul(t, vf_set(MOVE)));
-    if (__builtin_expect((lanes & ~vm_bits(near)) != 0, 0)) lanes &= vm_bits(vm_or(near, leaf_explains(r, &l, num, den, t)));
-    return lanes;
+    if (__builtin_expect((hit & ~vm_bits(near)) != 0, 0)) hit &= vm_bits(vm_or(near, candidates_explain(&x, num, den, t)));
+    return hit;
 }
 
 /* ---- instances ---- */

@@ -23,7 +23,7 @@
 #define MR_NONE 0xFFFFFFFFu   /* no index: no texture, no light, no hit */
 #define MR_SPHERE 0xFFFFFFFEu /* mr_hit.triangle of a hit on a sphere instance */
 
-enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 4, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
+enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 5, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
 #define MR_PACK_MAGIC "MRAYPACK"
 
 /* What a pack may hold, so that no product of three overflows a float and every conversion to an integer is defined. */

@@ -18,7 +18,7 @@
  *   vf8  vf_copysign(a, b)                         |a| with b's sign
  *   vf8  vf_set_bits(u)                            a bit pattern in every lane, not to be computed with
  *
- *   void simd_load_columns(p, out)                 eight records of eight floats from p on: field k of record i becomes lane i of out[k]
+ *   void simd_gather_columns(p, out)               p[0 .. 7] point to eight floats each: p[i][k] becomes lane i of out[k]
  *   void simd_store_columns(p, in)                 the way back: lane i of in[k] becomes p[i][k] (each p[i] at a multiple of 16 bytes)
  *
  *   simd_push(ref, bits, child)                    writes the children in `bits` to ref[0 ..]; returns their number

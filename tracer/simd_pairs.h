@@ -5,13 +5,13 @@
 
 #include "tracer/simd4.h"
 
-static inline void simd_load_columns(const float *p, vf8 *out)
+static inline void simd_gather_columns(const float *const *p, vf8 *out)
 {
     for (int half = 0; half < 2; half++) {
         f4 low[4], high[4];
         for (int i = 0; i < 4; i++) {
-            low[i] = f4_load(p + 8 * i + 4 * half);
-            high[i] = f4_load(p + 8 * (i + 4) + 4 * half);
+            low[i] = f4_load(p[i] + 4 * half);
+            high[i] = f4_load(p[i + 4] + 4 * half);
         }
         f4_transpose(low);
         f4_transpose(high);

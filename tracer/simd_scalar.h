@@ -88,10 +88,10 @@ static inline vf8 vf_set_bits(uint32_t bits)
     return r;
 }
 
-static inline void simd_load_columns(const float *p, vf8 *out)
+static inline void simd_gather_columns(const float *const *p, vf8 *out)
 {
     for (int i = 0; i < 8; i++)
-        for (int k = 0; k < 8; k++) out[k].v[i] = p[8 * i + k];
+        for (int k = 0; k < 8; k++) out[k].v[i] = p[i][k];
 }
 
 static inline void simd_store_columns(float *const *p, const vf8 *in)

@@ -295,7 +295,7 @@ static inline void reference_walk(reference *f, const ray_setup *r, uint32_t ref
 /* One ray made ready; 0 when it can hit nothing. */
 static inline int reference_prepare(const mr_ray *ray, ray_setup *out)
 {
-    mr_ray eight[8] = { *ray };
+    const mr_ray *const eight[8] = { ray, ray, ray, ray, ray, ray, ray, ray };
     ray_setup nobody, *const all[8] = { out, &nobody, &nobody, &nobody, &nobody, &nobody, &nobody, &nobody };
     return rays_prepare(eight, all) & 1;
 }
@@ -317,8 +317,15 @@ static inline void reference_instance(reference *f, const ray_setup *r, const mr
 static inline void reference_leaf(reference *f, const ray_setup *r, const mr_bvh_leaf *leaf, uint32_t instance)
 {
     vf8 t;
-    for (unsigned m = leaf_accept(r, leaf, leaf_quick(r, leaf), &t); m; m &= m - 1)
-        reference_take(f, t.v[__builtin_ctz(m)], instance, leaf->triangle[__builtin_ctz(m)]);
+    candidates c = { .n = 0 };
+    unsigned sure, lanes = leaf_quick(r, leaf, &sure);
+    if (f->any && sure && leaf_blocks(r, leaf)) f->blocked = 1;
+    for (unsigned m = lanes; m; m &= m - 1) candidates_add(&c, r, leaf, (uint32_t)__builtin_ctz(m));
+    if (!c.n) return;
+    for (unsigned m = candidates_accept(&c, &t); m; m &= m - 1) {
+        int i = __builtin_ctz(m);
+        reference_take(f, t.v[i], instance, leaf->triangle[c.lane[i]]);
+    }
 }
 
 static inline void reference_walk(reference *f, const ray_setup *r, uint32_t ref, uint32_t instance)

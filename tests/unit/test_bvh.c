@@ -27,14 +27,15 @@ static int inside(const mr_bvh_node *node, int lane, const float lo[3], const fl
 
 static void count_leaf(census *c, const mr_bvh_leaf *leaf)
 {
-    for (int k = 0; k < 8; k++) {
+    const float *row = mr_bvh_leaf_rows(leaf);
+    assert_in_range(leaf->count, 1, 8);
+    for (uint32_t k = 0; k < leaf->count; k++) {
         uint32_t t = leaf->triangle[k];
-        if (t == MR_NONE) continue;
         assert_true(t < c->scene->triangle_count);
         assert_true(k == 0 || leaf->triangle[k - 1] < t);
         c->seen[t]++;
-        for (int v = 0; v < 3; v++)
-            for (int a = 0; a < 3; a++) assert_true(leaf->row[3 * v + a][k] == c->scene->vertices[c->scene->triangles[t].v[v]].p[a]);
+        for (uint32_t v = 0; v < 3; v++)
+            for (uint32_t a = 0; a < 3; a++) assert_true(row[(3 * v + a) * leaf->count + k] == c->scene->vertices[c->scene->triangles[t].v[v]].p[a]);
     }
 }
 
@@ -402,7 +403,10 @@ static void the_check_names_what_is_wrong(void **state)
     refused(&s, &p, bytes, child, MR_REF_EXIT | 64, "no known kind");
     refused(&s, &p, bytes, child, MR_REF_EMPTY | 1, "no known kind");
     refused(&s, &p, bytes, child, 0x1FFFFFFF, "beyond the end");
-    refused(&s, &p, bytes, child, (uint32_t)(s.size / 32 - 1), "beyond the end");
+    refused(&s, &p, bytes, child, (uint32_t)(s.size / MR_BVH_UNIT - 1), "beyond the end");
+    refused(&s, &p, bytes, child, (root->child[0] & MR_REF_OFFSET) + 1, "multiple of 64 bytes");
+    refused(&s, &p, bytes, leaf + offsetof(mr_bvh_leaf, count), 0, "not 1 to 8");
+    refused(&s, &p, bytes, leaf + offsetof(mr_bvh_leaf, count), 9, "not 1 to 8");
     refused(&s, &p, bytes, child, root->child[1], "reached twice");
     refused(&s, &p, bytes, leaf + offsetof(mr_bvh_leaf, triangle), s.triangle_count, "triangle that does not exist");
     refused(&s, &p, bytes, instance + offsetof(mr_bvh_instance, instance), s.instance_count, "instance that does not exist");
@@ -420,7 +424,8 @@ static void a_cut_section_is_refused(void **state)
     mr_error err;
     small_scene(&s);
     mr_pack p = scene_pack(&s);
-    for (p.bvh_bytes = 0; p.bvh_bytes < s.size; p.bvh_bytes += 8) assert_int_equal(mr_bvh_check(&p, "cut", &err), MR_BAD_INPUT);
+    /* The last block may end with up to 48 bytes that nothing needs. */
+    for (p.bvh_bytes = 0; p.bvh_bytes < s.size - MR_BVH_TAIL - 48; p.bvh_bytes += 8) assert_int_equal(mr_bvh_check(&p, "cut", &err), MR_BAD_INPUT);
     scene_free(&s);
 }
 
@@ -431,7 +436,7 @@ static void chain(uint8_t *bytes, unsigned length)
         mr_bvh_node *n = (mr_bvh_node *)(void *)(bytes + (size_t)i * sizeof *n);
         memset(n, 0, sizeof *n);
         for (int k = 0; k < 8; k++) n->child[k] = MR_REF_EMPTY;
-        if (i + 1 < length) n->child[3] = (i + 1) * 8;
+        if (i + 1 < length) n->child[3] = (i + 1) * (uint32_t)(sizeof *n / MR_BVH_UNIT);
     }
 }
 
@@ -453,22 +458,23 @@ static void a_path_that_is_too_long_is_refused(void **state)
 /* The deepest and fullest trees that the check lets pass, in a mesh in the world: every box is hit, and the stacks must hold it. */
 static uint32_t full_tree(uint8_t *bytes, uint32_t at, uint32_t *end, unsigned depth)
 {
-    mr_bvh_node *n = (mr_bvh_node *)(void *)(bytes + (size_t)at * 32);
+    mr_bvh_node *n = (mr_bvh_node *)(void *)(bytes + (size_t)at * MR_BVH_UNIT);
     for (int k = 0; k < 8; k++) {
         for (int r = 0; r < 6; r++) n->row[r][k] = r & 1 ? 1e9f : -1e9f;
         n->child[k] = MR_REF_EMPTY;
     }
     for (int k = 0; k < 8; k++) {
         if (k < 7 || depth == 1) {
-            mr_bvh_leaf *leaf = (mr_bvh_leaf *)(void *)(bytes + (size_t)*end * 32);
-            memset(leaf, 0, sizeof *leaf);
-            memset(leaf->triangle, 0xFF, sizeof leaf->triangle);
+            mr_bvh_leaf *leaf = (mr_bvh_leaf *)(void *)(bytes + (size_t)*end * MR_BVH_UNIT);
+            memset(leaf, 0, mr_bvh_leaf_bytes(1));
+            leaf->count = 1;
             n->child[k] = *end | MR_REF_LEAF;
-            *end += sizeof *leaf / 32;
+            *end += mr_bvh_leaf_bytes(1) / MR_BVH_UNIT;
             continue;
         }
+        *end = (*end + 3) / 4 * 4; /* nodes stand at multiples of 64 bytes */
         n->child[k] = *end;
-        *end += sizeof *n / 32;
+        *end += sizeof *n / MR_BVH_UNIT;
         (void)full_tree(bytes, n->child[k], end, depth - 1);
     }
     return at;
@@ -477,19 +483,19 @@ static uint32_t full_tree(uint8_t *bytes, uint32_t at, uint32_t *end, unsigned d
 static void the_deepest_trees_fit_the_stacks(void **state)
 {
     (void)state;
-    size_t size = 2 * MR_BVH_MAX_DEPTH * (sizeof(mr_bvh_node) + 8 * sizeof(mr_bvh_leaf));
+    size_t size = 2 * MR_BVH_MAX_DEPTH * (sizeof(mr_bvh_node) + 8 * mr_bvh_leaf_bytes(8));
     uint8_t *bytes = aligned_alloc(64, size);
     mr_instance instances[2] = { 0 };
     scene s = { .instances = instances, .instance_count = 2 };
     mr_error err = { "" };
     memset(bytes, 0, size);
-    uint32_t end = 8;
+    uint32_t end = sizeof(mr_bvh_node) / MR_BVH_UNIT;
     (void)full_tree(bytes, 0, &end, MR_BVH_MAX_DEPTH);
     mr_bvh_node *last = (mr_bvh_node *)(void *)bytes; /* the deepest node's deepest child becomes the instance */
     while ((last->child[7] & MR_REF_KIND) == MR_REF_NODE) last = (mr_bvh_node *)(void *)(bytes + mr_ref_offset(last->child[7]));
     for (int i = 0; i < 3; i++) instances[1].to_object[5 * i] = 1;
-    instances[1].bvh_root = (end + 1) / 2 * 2 + 3;
-    end = instances[1].bvh_root + 8;
+    instances[1].bvh_root = (end + 3) / 4 * 4 + 8; /* the instance takes more than the leaf in whose place it stands */
+    end = instances[1].bvh_root + sizeof(mr_bvh_node) / MR_BVH_UNIT;
     (void)full_tree(bytes, instances[1].bvh_root, &end, MR_BVH_MAX_DEPTH);
     mr_bvh_instance *record = (mr_bvh_instance *)(void *)(bytes + mr_ref_offset(last->child[7]));
     memset(record, 0, sizeof *record);
@@ -498,8 +504,9 @@ static void the_deepest_trees_fit_the_stacks(void **state)
     record->instance = 1;
     record->root = instances[1].bvh_root;
     last->child[7] = (last->child[7] & MR_REF_OFFSET) | MR_REF_INSTANCE;
-    assert_true((size_t)end * 32 <= size);
-    mr_pack p = { .bvh = bytes, .bvh_bytes = (size_t)end * 32, .instances = instances, .instance_count = 2 };
+    end += MR_BVH_TAIL / MR_BVH_UNIT;
+    assert_true((size_t)end * MR_BVH_UNIT <= size);
+    mr_pack p = { .bvh = bytes, .bvh_bytes = (size_t)end * MR_BVH_UNIT, .triangle_count = 1, .instances = instances, .instance_count = 2 };
     if (mr_bvh_check(&p, "deep", &err)) fail_msg("%s", err.text);
     s.vertices = calloc(3, sizeof *s.vertices);
     s.triangles = calloc(1, sizeof *s.triangles);
