@@ -252,7 +252,7 @@ $(B)/tracer/kernel.$(1).o $(B)/tracer/integrator.$(1).o: $(B)/tracer/%.$(1).o: t
 endef
 $(foreach kernel,$(KERNELS),$(eval $(call each,$(kernel))))
 
-tracer/scene/texture_FLAGS = -fwrapv# stb_image's signed arithmetic
+tracer/scene/texture_FLAGS = -fwrapv -fno-sanitize=nonnull-attribute# stb_image: signed overflow, and copies of no bytes to nowhere
 cli/version_FLAGS = -DMR_VERSION='"$(VERSION)"' -DMR_COMMIT='"$(shell cat build/commit)"' \
   -DMR_KERNEL_COMPILER='"$(shell $(KERNEL_CC) --version | head -n 1)"'
 $(B)/cli/version.o: build/commit
