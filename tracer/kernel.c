@@ -325,18 +325,33 @@ static __attribute__((noinline)) void order_rays(wave *w)
     if (others) sort_runs(w, runs, others, at);
 }
 
-/* Where the rays from the ray-th on begin: every BEAM_RAYS rays anew. Two private nodes take turns, since rays of the last beam may still wait
- * for their first step. */
-INLINE void aim(wave *w, uint32_t ray)
+/* Where the rays from the ray-th to before the end-th begin. */
+INLINE const mr_bvh_node *aim_at(wave *w, uint32_t ray, uint32_t end)
 {
-    if (ray % BEAM_RAYS) return;
-    uint32_t run = ray / BEAM_RAYS, end = w->count - ray < BEAM_RAYS ? w->count : ray + BEAM_RAYS;
+    uint32_t run = ray / BEAM_RAYS;
     if (run >= w->whole) {
         bounder b = bounds_none();
         for (uint32_t i = ray; i < end; i++) bounds_add(&b, &w->rays[w->order[i]]);
         bounds_store(&w->bounds[run], &b);
     }
-    w->root = beam_root(w->base, &w->bounds[run], &w->start[run % 2]);
+    return beam_root(w->base, &w->bounds[run], &w->start[run % 2]); /* two take turns: rays of the last beam may still wait for their first step */
+}
+
+/* Decides where the rays from the ray-th on begin, every BEAM_RAYS rays anew. Beams with nothing on their way are done with at once. Returns the
+ * next ray to be begun, or the count. */
+INLINE uint32_t aim(wave *w, uint32_t ray, mr_hit *hits, uint8_t *blocked, int any)
+{
+    while (ray < w->count && ray % BEAM_RAYS == 0) {
+        uint32_t end = w->count - ray < BEAM_RAYS ? w->count : ray + BEAM_RAYS;
+        w->root = aim_at(w, ray, end);
+        if (w->root) break;
+        for (; ray < end; ray++) {
+            uint32_t i = w->order[ray];
+            if (any) blocked[i] = 0;
+            else hits[i] = (mr_hit){ w->rays[i].tmax, MR_NONE, 0, 0 };
+        }
+    }
+    return ray;
 }
 
 /* Puts the ray-th ray into a slot; it is yet to be made ready. */
@@ -464,7 +479,8 @@ INLINE void leaf_pass(wave *w, int any)
         s->top -= lanes == 0;
         w->lanes[i] = lanes;
         if (any) w->sure[i] = sure;
-        w->next[i] = lanes ? MR_REF_HIT : ref;
+        uint32_t hit = 0u - (uint32_t)(lanes != 0); /* gcc makes a branch of a condition here, and it is a coin's toss */
+        w->next[i] = (ref & ~hit) | (MR_REF_HIT & hit);
     }
     uint32_t hits = deal(&w->node, L, &w->rare, w->old.slot, w->next, n, w->node.n, w->hit);
     if (hits) hit_pass(w, hits, any);
@@ -524,8 +540,8 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
         w->setup[raw] = &s->r;
         if (__builtin_expect(ref >= MR_REF_EMPTY, 1)) {
             finish(s, hits, blocked, any);
+            taken = aim(w, taken, hits, blocked, any);
             if (taken == count) continue;
-            aim(w, taken);
             w->fresh[fresh] = n;
             w->fresh_slot[fresh] = R->slot[i];
             w->first[fresh++] = w->root;

@@ -172,7 +172,7 @@ INLINE void beam_fill(mr_bvh_node *out, const beam_list *l)
     }
 }
 
-/* The node at which rays with these bounds start: the root of the tree at base, or *out. */
+/* The node at which rays with these bounds start: the root of the tree at base, or *out; NULL when there is nothing on their way. */
 static __attribute__((noinline)) const mr_bvh_node *beam_root(const char *base, const ray_bounds *bounds, mr_bvh_node *out)
 {
     const mr_bvh_node *node = (const mr_bvh_node *)(const void *)base;
@@ -194,6 +194,7 @@ static __attribute__((noinline)) const mr_bvh_node *beam_root(const char *base, 
         beam_remove(&l, pick);
         beam_add(&l, node, bits, dist);
     }
+    if (!l.n) return NULL;
     beam_fill(out, &l);
     return out;
 }
