@@ -5,8 +5,11 @@
  * iterations do not depend on each other, so the processor overlaps several of them; each writes its ray's next reference, which is
  * thus known a whole pass before it is needed and is prefetched. The references are then dealt out to the lists.
  *
- * A leaf takes two steps: the quick test for all, and the exact rule (tracer/kernel_hit.h) for those that may be hit. After a hit
- * the stack is filtered, so what is popped is always worth visiting. Any-hit rays skip sorting and filtering.
+ * A leaf takes two steps: the quick test for all, and the exact rule (tracer/kernel_hit.h) for those that may be hit, eight candidates at a
+ * time. After a hit the stack is filtered, so what is popped is always worth visiting. Any-hit rays skip sorting and filtering.
+ *
+ * Before that the batch is put in order: runs of rays that go one way as they are, all others by octant, so that each run can be
+ * bounded and started where the scene begins for it (tracer/kernel_beam.h).
  *
  * An instance: the slot's ray is cut to the instance's box and taken to its space, a mark is pushed, and the walk goes on at the
  * mesh's root; when the mark comes up the world's ray is set up anew. */
@@ -73,6 +76,7 @@ typedef struct wave {
     const mr_ray *rays;
     const mr_bvh_node *root;
     uint32_t count, taken; /* rays, rays begun */
+    uint32_t turn;         /* of the private roots */
     uint16_t order[BATCH]; /* in which they are begun */
     uint32_t whole;        /* beams at the beginning whose bounds are known */
     ray_bounds bounds[BATCH / BEAM_RAYS + 1];
@@ -204,8 +208,9 @@ INLINE uint32_t pop(wave *w, slot *s)
     return ref;
 }
 
-/* The best hit may be nearer: drops what lies beyond it (not beyond r.t, which an instance may have cut). Marks have distance -1 and stay. A distance that went through a sorting key may be 7 units in
- * the last place too large: REACH covers that, and FLT_MIN does where the limit is 0. */
+/* The best hit may be nearer: drops what lies beyond it (not beyond r.t, which an instance may have cut). Marks have distance -1 and
+ * stay. A distance that went through a sorting key may be 7 units in the last place too large: REACH covers that, and FLT_MIN does
+ * where the limit is 0. */
 INLINE void filter(slot *s)
 {
     s->top = simd_filter(s->dist + 1, s->ref + 1, s->top, s->best_t * REACH + FLT_MIN);
@@ -334,7 +339,7 @@ INLINE const mr_bvh_node *aim_at(wave *w, uint32_t ray, uint32_t end)
         for (uint32_t i = ray; i < end; i++) bounds_add(&b, &w->rays[w->order[i]]);
         bounds_store(&w->bounds[run], &b);
     }
-    return beam_root(w->base, &w->bounds[run], &w->start[run % 2]); /* two take turns: rays of the last beam may still wait for their first step */
+    return beam_root(w->base, &w->bounds[run], &w->start[w->turn]);
 }
 
 /* Decides where the rays from the ray-th on begin, every BEAM_RAYS rays anew. Beams with nothing on their way are done with at once. Returns the
@@ -344,7 +349,10 @@ INLINE uint32_t aim(wave *w, uint32_t ray, mr_hit *hits, uint8_t *blocked, int a
     while (ray < w->count && ray % BEAM_RAYS == 0) {
         uint32_t end = w->count - ray < BEAM_RAYS ? w->count : ray + BEAM_RAYS;
         w->root = aim_at(w, ray, end);
-        if (w->root) break;
+        if (w->root) { /* two nodes take turns: rays of the last beam, which has more than a pass begins, may still wait for their first step */
+            w->turn ^= 1;
+            break;
+        }
         for (; ray < end; ray++) {
             uint32_t i = w->order[ray];
             if (any) blocked[i] = 0;
@@ -569,7 +577,7 @@ INLINE void wave_init(wave *w, const void *bvh, const mr_ray *rays, uint32_t cou
     w->base = bvh;
     w->rays = rays;
     w->count = count;
-    w->taken = w->candidates.n = 0;
+    w->taken = w->candidates.n = w->turn = 0;
     order_rays(w);
     w->node.n = w->leaf.n = 0;
     w->rare.n = count < SLOTS ? count : SLOTS;

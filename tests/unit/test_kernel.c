@@ -151,6 +151,27 @@ static void coherent_rays_agree_with_the_reference(void **state)
     scene_free(&s);
 }
 
+/* Runs of 64 rays that go one way each, every other one past everything: beams that begin far apart, and such as find nothing at all. */
+static void beams_agree_with_the_reference(void **state)
+{
+    (void)state;
+    static mr_ray rays[BATCH];
+    scene s = { 0 };
+    random_state = 21;
+    scene_instanced(&s, MR_BVH_HIGH);
+    for (int turn = 0; turn < 8; turn++) {
+        float aim[3] = { 0 };
+        for (int i = 0; i < BATCH; i++) {
+            for (int a = 0; i % 64 == 0 && a < 3; a++) aim[a] = random_in(-10, 10);
+            float away = i / 64 % 2 ? -1.0f : 1.0f;
+            rays[i] = (mr_ray){ { 60, 1, 2 }, 0, { 0, 0, 0 }, 1000 };
+            for (int a = 0; a < 3; a++) rays[i].dir[a] = away * (aim[a] - rays[i].org[a] + random_in(-1, 1));
+        }
+        (void)compare(&s, rays, BATCH);
+    }
+    scene_free(&s);
+}
+
 /* From a point inside, every direction hits: also exactly through vertices and along edges. */
 static void closed_surfaces_have_no_gaps(void **state)
 {
@@ -358,6 +379,7 @@ int main(void)
         cmocka_unit_test(soups_agree_with_the_reference),   cmocka_unit_test(slivers_agree_with_the_reference),
         cmocka_unit_test(scales_agree_with_the_reference),  cmocka_unit_test(flat_things_agree_with_the_reference),
         cmocka_unit_test(instances_agree_with_the_reference), cmocka_unit_test(coherent_rays_agree_with_the_reference),
+        cmocka_unit_test(beams_agree_with_the_reference),
         cmocka_unit_test(closed_surfaces_have_no_gaps),     cmocka_unit_test(hits_are_where_geometry_says),
         cmocka_unit_test(spheres_are_hit_on_their_surface), cmocka_unit_test(shadows_pass_what_casts_none),
         cmocka_unit_test(odd_rays_hit_nothing),             cmocka_unit_test(an_empty_scene_is_missed),
