@@ -122,12 +122,13 @@ def test_default_output_is_the_scenes_name(mobyray, cornell):
 
 @pytest.mark.parametrize("workers", (0, 2))
 def test_closing_line_and_report(mobyray, cornell, workers):
-    done = mobyray("render", cornell, *TINY, "--tile", 8, "--workers", workers, "-o", "a.png", "--report", "a.json")
+    # Enough work that every worker is there before it is done.
+    done = mobyray("render", cornell, "--size", "96x72", "--spp", 128, "--tile", 8, "--workers", workers, "-o", "a.png", "--report", "a.json")
     report = json.loads((mobyray.folder / "a.json").read_text())
     assert sorted(report) == sorted(["seconds", "samples_per_s", "rays_per_s", "tiles", "workers_seen", "tiles_redone", "tiles_verified", "workers_evicted", "width",
                                      "height", "spp", "scene_hash", "image_hash"])
-    assert (report["width"], report["height"], report["spp"], report["workers_seen"]) == (32, 24, 2, workers)
-    assert report["tiles"] >= 12 and report["rays_per_s"] > report["samples_per_s"] > 0 and report["seconds"] > 0
+    assert (report["width"], report["height"], report["spp"], report["workers_seen"]) == (96, 72, 128, workers)
+    assert report["tiles"] >= 108 and report["rays_per_s"] > report["samples_per_s"] > 0 and report["seconds"] > 0
     assert re.fullmatch("[0-9a-f]{64}", report["scene_hash"]) and re.fullmatch("[0-9a-f]{64}", report["image_hash"])
     last = done.stderr.splitlines()[-1]
     figures = r"done: [\d.]+ s, [\d.]+ Msamples/s, [\d.]+ Mrays/s, \d+ tiles, \d+ workers? seen, \d+ tiles? redone"
