@@ -1,12 +1,16 @@
 """What the fault tests share. With CHAOS=1 (make chaos) they run at full size, otherwise in a short form; figures go to stdout as "fault N: ..."."""
 
+import functools
+import json
 import os
 import pathlib
 import re
 import statistics
+import tempfile
 import time
 
 import waiting
+from running import ROOT, Runner
 
 FULL = bool(os.environ.get("CHAOS"))
 
@@ -15,9 +19,18 @@ def full_or_short(full, short):
     return full if FULL else short
 
 
+@functools.cache
+def samples_a_second():
+    """What one thread of this build does on cornell here and now: a fault must strike before the picture is done, however fast that is."""
+    with tempfile.TemporaryDirectory() as folder:
+        runner = Runner(pathlib.Path(folder))
+        runner("render", ROOT / "scenes" / "cornell", "--size", "256x256", "--spp", 8, "--workers", 0, "--threads", 1, "-o", "a.png", "--report", "a.json")
+        return json.loads((runner.folder / "a.json").read_text())["samples_per_s"]
+
+
 def picture(seconds):
     """Options of a render of cornell that takes one thread about so long here."""
-    return ("--size", "256x256", "--spp", max(8, int(8 * seconds)), "--tile", "32")
+    return ("--size", "256x256", "--spp", max(8, int(seconds * samples_a_second() / 256 ** 2)), "--tile", "32")
 
 
 def say(number, text):

@@ -20,7 +20,7 @@ PROBERS = 2
 LORISES = faults.full_or_short(1_000, 200)
 GROWTH_MOST_KB = 10 * 1024
 SMALL = ("--size", "96x96", "--spp", "16")
-LONG = ("--size", "256x256", "--spp", faults.full_or_short(256, 64), "--tile", "32")
+LONG = faults.picture(faults.full_or_short(32, 8))
 
 GREETING = b"\xff" + 8 * b"\0" + b"\x7f"
 NOISE = (

@@ -7,9 +7,9 @@ import signal
 import pytest
 
 import waiting
+from faults import picture
 
-# Some seconds of work for one thread, in many tiles.
-PICTURE = ("--size", "256x256", "--spp", "64", "--tile", "32")
+PICTURE = picture(8)
 SMALL = ("--size", "64x64", "--spp", "4")
 
 

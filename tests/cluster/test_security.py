@@ -13,9 +13,10 @@ import tempfile
 import pytest
 
 import waiting
+from faults import picture
 from running import ROOT
 
-PICTURE = ("--size", "256x256", "--spp", "64", "--tile", "32")
+PICTURE = picture(8)
 SMALL = ("--size", "64x64", "--spp", "4")
 
 
