@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/keys.h"
@@ -33,7 +35,7 @@ static const arg_option options[] = {
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", "SCENE's picture: .png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
     CLI_PICTURE_OPTIONS(asked),
     {"state", 0, ARG_TEXT, &state, 0, 0, "DIR", "keep jobs and finished tiles in this folder, and go on with what is in it"},
-    {"pictures", 0, ARG_TEXT, &pictures, 0, 0, "DIR", "where pictures of `mobyray submit` go, as job-NUMBER-NAME (default: the current folder)"},
+    {"pictures", 0, ARG_TEXT, &pictures, 0, 0, "DIR", "where pictures of `mobyray submit` go, as job-NUMBER-NAME; made if missing (default: the current folder)"},
     {"verify", 0, ARG_COUNT, &verify, 0, 100, "PERCENT", "of the tiles of every job are done twice by different workers and compared"},
     {"lease", 0, ARG_COUNT, &lease_ms, 100, 3600000, "MS", "a worker silent for so many milliseconds is lost (default: 900)"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
@@ -277,6 +279,14 @@ static int whole_name(char name[4096], const char *file, mr_error *err)
     return length < 4096 ? MR_OK : mr_fail(err, MR_FAILED, "%s: the name is too long", file);
 }
 
+/* The folder of submitted pictures, made where it is missing: found out now, not when the first of them is done. */
+static int prepare_pictures(mr_error *err)
+{
+    if (mkdir(pictures, 0777) && errno != EEXIST) return mr_fail(err, MR_FAILED, "--pictures %s: cannot be made: %s", pictures, strerror(errno));
+    if (access(pictures, W_OK | X_OK)) return mr_fail(err, MR_FAILED, "--pictures %s: cannot be written to: %s", pictures, strerror(errno));
+    return MR_OK;
+}
+
 static int run_coordinator(const arg_result *args, mr_error *err)
 {
     const char *scene = args->positional_count ? args->positional[0] : NULL;
@@ -284,6 +294,7 @@ static int run_coordinator(const arg_result *args, mr_error *err)
     int status = check(scene, err);
     if (status != MR_OK) return status;
     if (scene) status = whole_name(c.picture, output, err);
+    if (status == MR_OK && strcmp(pictures, ".") != 0) status = prepare_pictures(err);
     if (status == MR_OK) status = open_server(&c, err);
     if (status != MR_OK) return status;
     status = run_server(&c, scene, err);

@@ -19,11 +19,19 @@ static double share_done(const co_listed_job *job)
     return samples > 0 ? (double)job->status.samples_done / samples : 0;
 }
 
+/* The first time that it is called. */
+static void print_head(int *printed)
+{
+    if (*printed) return;
+    *printed = 1;
+    printf("%6s  %-9s %4s %7s %8s %8s %7s %9s  %-11s %5s  %s\n", "job", "state", "prio", "done", "tiles", "redone", "workers", "seconds", "size", "spp", "name");
+}
+
 static void print_row(void *user, const co_listed_job *job)
 {
     const co_job_status *s = &job->status;
     char size[32];
-    (void)user;
+    print_head(user);
     (void)snprintf(size, sizeof size, "%ux%u", job->picture.width, job->picture.height);
     printf("%6llu  %-9s %4u %6.1f%% %8llu %8llu %7u %9.1f  %-11s %5u  %s%s%s\n", (unsigned long long)s->id, jobs_state_name(s->state), s->priority,
            share_done(job) * 100, (unsigned long long)s->tiles, (unsigned long long)s->tiles_redone, s->workers_seen, s->seconds, size, job->picture.spp,
@@ -74,10 +82,12 @@ static int print_json(co_client_config *config, mr_error *err)
 static int run_status(const arg_result *args, mr_error *err)
 {
     co_client_config config = {.endpoint = NULL};
+    int headed = 0;
     (void)args;
     if (as_json) return print_json(&config, err);
-    printf("%6s  %-9s %4s %7s %8s %8s %7s %9s  %-11s %5s  %s\n", "job", "state", "prio", "done", "tiles", "redone", "workers", "seconds", "size", "spp", "name");
-    return jobs_talk(endpoint, key, &config, list, NULL, err);
+    int status = jobs_talk(endpoint, key, &config, list, &headed, err);
+    if (status == MR_OK) print_head(&headed);
+    return status;
 }
 
 const cli_command status_command = {"status",

@@ -26,8 +26,7 @@ def submit(cluster, mobyray, scene, *options):
 
 
 def test_submitted_picture_is_in_the_coordinators_folder(cluster, mobyray, reference, cornell, jobs):
-    (mobyray.folder / "pictures").mkdir()
-    cluster.coordinator("--pictures", "pictures")
+    cluster.coordinator("--pictures", "pictures")  # which it makes
     job = submit(cluster, mobyray, cornell, *SMALL)
     assert jobs()[job]["state"] == "queued"
     cluster.worker()
@@ -36,6 +35,13 @@ def test_submitted_picture_is_in_the_coordinators_folder(cluster, mobyray, refer
     assert (mobyray.folder / f"pictures/job-{job}-cornell.png").read_bytes() == reference(cornell, *SMALL)
     row = mobyray("status", "--cluster", cluster.endpoint).stdout.splitlines()[1]
     assert row.split()[:2] == [str(job), "done"] and row.endswith(f"pictures/job-{job}-cornell.png")
+
+
+def test_a_folder_that_cannot_be_is_refused_at_once(cluster, mobyray):
+    (mobyray.folder / "file").write_text("")
+    refused = mobyray("coordinator", "--pictures", "file/below", "--listen", cluster.endpoint, code=1).stderr
+    assert "--pictures file/below: cannot be made" in refused
+    assert mobyray("status", "--cluster", cluster.endpoint, code=1).stdout == "", "no head of a table that is not there"
 
 
 def test_names_lead_nowhere_else(cluster, mobyray, cornell, jobs):
