@@ -23,7 +23,7 @@ static void remove_folder(void)
 const char *fuzz_folder(void)
 {
     if (folder[0]) return folder;
-    (void)strcpy(folder, access("/dev/shm", W_OK) ? "/tmp/mobyray-fuzz-XXXXXX" : "/dev/shm/mobyray-fuzz-XXXXXX");
+    (void)snprintf(folder, sizeof folder, "%s/mobyray-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
     MUST(mkdtemp(folder));
     MUST(atexit(remove_folder) == 0);
     return folder;
