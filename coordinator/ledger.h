@@ -1,5 +1,5 @@
 /* The scheduler's books: who holds what. Shared by ledger.c (the books are kept), order.c (which unit is next), dispatch.c (who gets what),
- * checks.c (tiles that are done twice), speeds.c (what is known of workers' speeds) and scheduler.c (the events).
+ * checks.c (tiles that are done twice), speeds.c (what is known of workers' speeds), scheduler.c (the events) and scheduler_time.c.
  *
  * Workers and leases live in pools and are linked by index; NONE ends a list.
  *

@@ -1,4 +1,5 @@
-/* What the server's files share: server.c (jobs, the step), server_workers.c and server_clients.c (what each kind of peer says). */
+/* What the server's files share: server.c (jobs, the step), server_actions.c (what the scheduler wants done), server_workers.c and
+ * server_clients.c (what each kind of peer says). */
 #ifndef CO_SERVER_INTERNAL_H
 #define CO_SERVER_INTERNAL_H
 
@@ -133,6 +134,8 @@ void co_verify_kept(server_job *j, uint16_t bands);
 void co_verify_evict(co_server *s, const co_action *a);
 void co_verify_distrust(co_server *s, const co_action *a);
 
+/* Carries out the scheduler's actions, in order (server_actions.c). */
+void co_server_flush(co_server *s);
 void co_server_say_ended(co_server *s, server_job *j);
 void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);
 void co_server_forget_worker(co_server *s, uint32_t peer); /* its name and host */

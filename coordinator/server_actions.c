@@ -1,0 +1,148 @@
+/* What becomes of the scheduler's actions: messages to workers, lines in the log. */
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/server_state.h"
+
+void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text)
+{
+    wire_message m = { .type = WIRE_ERROR, .error.code = code };
+    (void)snprintf(m.error.text, sizeof m.error.text, "%s", text);
+    (void)co_router_send(s->router, peer, &m, NULL, 0);
+}
+
+static const char *why_text(int why)
+{
+    static const char *const text[] = { [CO_LEAVE_GOODBYE] = "left", [CO_LEAVE_SILENT] = "is silent and counts as lost",
+                                        [CO_LEAVE_DISCONNECTED] = "is lost: its connection broke", [CO_LEAVE_REPLACED] = "starts anew",
+                                        [CO_LEAVE_EVICTED] = "is refused from now on" };
+    return text[why];
+}
+
+void co_server_forget_worker(co_server *s, uint32_t peer)
+{
+    int64_t place = co_map_get(&s->place_of_peer, peer);
+    co_server_forget_fetcher(s, peer);
+    if (place < 0) return;
+    co_map_remove(&s->place_of_peer, peer);
+    s->workers[place] = s->workers[--s->worker_count];
+    if ((uint32_t)place < s->worker_count) (void)co_map_put(&s->place_of_peer, s->workers[place].peer, (uint32_t)place);
+}
+
+static void say_left(co_server *s, const co_action *a)
+{
+    int64_t place = co_map_get(&s->place_of_peer, a->peer);
+    const char *name = place < 0 ? "?" : s->workers[place].name;
+    if (a->count) co_server_log(s, "worker %u (%s) %s: %u tiles go back to the queue", a->worker, name, why_text(a->why), a->count);
+    else co_server_log(s, "worker %u (%s) %s", a->worker, name, why_text(a->why));
+    co_server_forget_worker(s, a->peer);
+}
+
+static void send_assignment(co_server *s)
+{
+    if (!s->out.assign.count) return;
+    int failed = co_router_send(s->router, s->assign_peer, &s->out, NULL, 0);
+    s->out.assign.count = 0;
+    if (failed) co_server_lose(s, s->assign_peer, CO_LEAVE_DISCONNECTED);
+}
+
+int co_server_part(const co_server *s, uint64_t job, uint32_t unit, uint16_t run, mr_tile *tile)
+{
+    uint32_t row, rows;
+    if (!co_scheduler_tile(s->scheduler, job, unit, tile)) return 0;
+    co_bands_span(tile->height, run, &row, &rows);
+    tile->y += row;
+    tile->height = rows;
+    return 1;
+}
+
+/* Assignments to one worker of one job that follow each other go in one message. */
+static void gather(co_server *s, const co_action *a)
+{
+    wire_assign *w = &s->out.assign;
+    if (w->count && (s->assign_peer != a->peer || w->job != a->job || w->count == WIRE_MAX_LIST)) send_assignment(s);
+    const server_job *j = co_server_find(s, a->job);
+    mr_tile t;
+    if (!j || !co_server_part(s, a->job, a->unit, a->bands, &t)) return;
+    if (!w->count) {
+        s->out.type = WIRE_ASSIGN;
+        s->assign_peer = a->peer;
+        w->job = a->job;
+        w->pack_bytes = j->pack->size_bytes;
+        memcpy(w->pack, j->pack->header->hash, sizeof w->pack);
+        w->picture = (wire_picture){ j->picture.width, j->picture.height, j->picture.spp, j->picture.seed };
+    }
+    w->units[w->count++] = (wire_unit){ .lease = a->lease, .unit = a->unit, .x = t.x, .y = t.y, .width = t.width, .height = t.height,
+                                        .first_sample = t.first_sample, .sample_count = t.sample_count };
+}
+
+static void send_small(co_server *s, const co_action *a)
+{
+    wire_message m = { .type = WIRE_WHO };
+    if (a->kind == CO_ACT_WELCOME) {
+        m.type = WIRE_WELCOME;
+        m.welcome = (wire_welcome){ s->epoch, a->worker, s->lease_ms / CO_HEARTBEATS_A_LEASE + 1, s->lease_ms };
+    } else if (a->kind == CO_ACT_FORGET) {
+        m.type = WIRE_FORGET;
+        m.job.job = a->job;
+    } else if (a->kind == CO_ACT_REVOKE) {
+        m.type = WIRE_REVOKE;
+        m.leases.running = (uint8_t)a->running;
+        m.leases.count = 1;
+        m.leases.lease[0] = a->lease;
+    }
+    if (co_router_send(s->router, a->peer, &m, NULL, 0)) co_server_lose(s, a->peer, CO_LEAVE_DISCONNECTED);
+}
+
+static void say_aside(co_server *s, const co_action *a)
+{
+    static const char *const why[] = { [CO_ASIDE_DEADLY] = "its workers died over it", [CO_ASIDE_FAILED] = "no worker could trace it",
+                                       [CO_ASIDE_DISPUTED] = "workers differ on it, and there is none to settle it" };
+    mr_tile t;
+    if (!co_scheduler_tile(s->scheduler, a->job, a->unit, &t)) return;
+    co_server_log(s, "job %llu: tile %u,%u %ux%u samples %u..%u is put aside: %s", (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample,
+                  t.first_sample + t.sample_count - 1, why[a->why]);
+}
+
+void co_server_say_ended(co_server *s, server_job *j)
+{
+    static const char *const words[] = { [CO_JOB_DONE] = "done", [CO_JOB_FAILED] = "failed", [CO_JOB_CANCELLED] = "cancelled" };
+    co_job_status status;
+    if (co_server_status(s, j->id, &status)) return;
+    j->say_ended = status.state < CO_JOB_DONE; /* not on disk yet: later */
+    if (j->say_ended) return;
+    co_server_log(s, "job %llu %s after %.2f s: %llu of %llu tiles, %llu redone", (unsigned long long)j->id, words[status.state], status.seconds,
+                  (unsigned long long)status.tiles_done, (unsigned long long)status.tiles, (unsigned long long)status.tiles_redone);
+}
+
+static void say_ended(co_server *s, const co_action *a)
+{
+    server_job *j = co_server_find(s, a->job);
+    if (j) co_server_say_ended(s, j);
+}
+
+void co_server_flush(co_server *s)
+{
+    co_action a;
+    for (;;) {
+        if (!co_scheduler_next(s->scheduler, &a)) {
+            if (!s->out.assign.count) return;
+            send_assignment(s); /* may lose the peer, which makes actions */
+            continue;
+        }
+        if (a.kind == CO_ACT_ASSIGN) {
+            gather(s, &a);
+            continue;
+        }
+        send_assignment(s); /* in the scheduler's order: a lease is never revoked before it is assigned */
+        switch (a.kind) {
+        case CO_ACT_LEFT: say_left(s, &a); break;
+        case CO_ACT_RESTS: co_server_log(s, "worker %u fails too often: it gets nothing for %d s", a.worker, CO_REST_MS / 1000); break;
+        case CO_ACT_ASIDE: say_aside(s, &a); break;
+        case CO_ACT_EVICT: co_verify_evict(s, &a); break;
+        case CO_ACT_DISTRUST: co_verify_distrust(s, &a); break;
+        case CO_ACT_ENDED: say_ended(s, &a); break;
+        default: send_small(s, &a);
+        }
+    }
+}
