@@ -5,6 +5,7 @@ import socket
 import pytest
 
 import waiting
+from containers import base_image, compose_command, container_reference, engine, image, project  # noqa: F401 (fixtures for every test)
 from running import MEDDLER, MOBYRAY, ROOT, Runner
 
 

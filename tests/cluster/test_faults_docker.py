@@ -11,9 +11,9 @@ import pytest
 
 import faults
 import waiting
+from containers import IMAGE, UP_LIMIT_S, run
 from faults import full_or_short, say
 from running import ROOT
-from test_docker import IMAGE, UP_LIMIT_S, base_image, compose_command, container_reference, engine, image, project, run  # noqa: F401 (fixtures)
 
 OLD_IMAGE = f"{IMAGE}-old"
 OLD_WORKERS = """
@@ -30,7 +30,7 @@ services:
 
 
 @pytest.fixture(scope="module")
-def old_image(image, tmp_path_factory):  # noqa: F811
+def old_image(image, tmp_path_factory):
     """The same program, but of the protocol version before: built here from the objects that are there, put over the image's own."""
     version = int(re.search(r"WIRE_VERSION = (\d+)", (ROOT / "wire" / "limits.h").read_text())[1])
     folder = tmp_path_factory.mktemp("old")
@@ -48,7 +48,7 @@ def old_image(image, tmp_path_factory):  # noqa: F811
     return version
 
 
-def test_scaled_with_old_workers(project, container_reference, old_image):  # noqa: F811
+def test_scaled_with_old_workers(project, container_reference, old_image):
     """15: 1 -> many -> 1 worker again and again in one render; every second one is refused, with a message."""
     rounds, many = full_or_short((10, 16), (1, 4))
     options = {"MOBYRAY_SIZE": "640x360", "MOBYRAY_SPP": str(full_or_short(2048, 192))}
@@ -78,7 +78,7 @@ def test_scaled_with_old_workers(project, container_reference, old_image):  # no
             f"{len(re.findall(' joined', log))} joined, {len(re.findall(' left', log))} left, {len(re.findall(' is (lost|silent)', log))} lost; {figures}")
 
 
-def test_replaced_coordinator(project, container_reference):  # noqa: F811
+def test_replaced_coordinator(project, container_reference):
     """5: the coordinator's container is killed and another comes, with another address."""
     options = {"MOBYRAY_SIZE": "640x360", "MOBYRAY_SPP": str(full_or_short(256, 96)), "MOBYRAY_STATE": "/out/state"}
 
@@ -93,7 +93,7 @@ def test_replaced_coordinator(project, container_reference):  # noqa: F811
     (container,) = project.containers("coordinator")
     run("docker", "kill", container)
     run("docker", "rm", container)
-    squatter = run("docker", "run", "-d", "--network", network, "--entrypoint", "sleep", IMAGE, "600")  # takes the address that is free now
+    squatter = run("docker", "run", "-d", "--network", network, IMAGE, "worker", "--coordinator", "tcp://127.0.0.1:1")  # takes the address that is free now
     try:
         project("up", "-d", "--no-recreate", "--scale", "worker=3", variables=options)
         start = time.monotonic()
