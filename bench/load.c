@@ -82,7 +82,7 @@ static void answer_assignment(null_worker *w, const bench_load *load)
     const wire_assign *a = &in.assign;
     for (unsigned i = 0; i < a->count; i++) {
         const wire_unit *u = &a->units[i];
-        out = (wire_message){.type = WIRE_RESULT, .result = {w->epoch, a->job, u->lease, u->unit, 1, 1, load->unit_us, u->y, u->height}};
+        out = (wire_message){.type = WIRE_RESULT, .result = {w->epoch, a->job, u->lease, u->unit, 1, 1, load->unit_us, u->y, u->height, 0, 0, load->unit_us}};
         send_out(w, bench_sums(3 * u->width * u->height, NULL));
     }
 }

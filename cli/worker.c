@@ -13,7 +13,7 @@ enum { GONE_S = 60 }; /* --exit-when-done: a coordinator out of reach for so lon
 
 static const char *endpoint, *packs, *key;
 static uint32_t threads;
-static int packs_checked, exit_when_done, quiet;
+static int packs_checked, exit_when_done, null, quiet;
 
 static const arg_option options[] = {
     {"coordinator", 0, ARG_ENDPOINT, &endpoint, 0, 0, "ENDPOINT", "the coordinator's address, as tcp://HOST:5555"},
@@ -22,6 +22,7 @@ static const arg_option options[] = {
     {"packs", 0, ARG_TEXT, &packs, 0, 0, "DIR", "keep scene packs in this folder, and look there before asking for one"},
     {"packs-checked", 0, ARG_FLAG, &packs_checked, 0, 0, "", "believe the packs of a private folder (as an embedded cluster's) unread"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "end, too, when no coordinator has been in reach for a minute"},
+    {"null", 0, ARG_FLAG, &null, 0, 0, "", "trace nothing, return noise at once: only `mobyray bench --null` takes such workers"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no log"},
     {.name = NULL}};
 
@@ -50,6 +51,7 @@ static int run_worker(const arg_result *args, mr_error *err)
                               .give_up_ms = exit_when_done ? GONE_S * 1000 : 0,
                               .pack_dir = packs,
                               .packs_checked = packs_checked,
+                              .null = null,
                               .log = quiet ? NULL : log_line};
     if (!quiet) greet(&config);
     double start = cli_now();

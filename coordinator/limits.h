@@ -44,6 +44,13 @@ enum {
     CO_SCAN_MOST = 64          /* leases looked at for a unit to take over, at each end */
 };
 
+/* The account of lost time (coordinator/account.h) */
+enum {
+    CO_ACCOUNT_WINDOWS = 32,   /* one of all, and jobs at a time: a result is entered into each that is open */
+    CO_ACCOUNT_THREADS = 1 << 20, /* of all workers: 32 MB */
+    CO_ACCOUNT_LEASES = 1 << 22   /* indices: more than all workers' credit can make */
+};
+
 /* The server */
 enum {
     CO_POLL_MOST_MS = 100,

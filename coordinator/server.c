@@ -32,8 +32,10 @@ static int start(co_server *s, mr_error *err)
 {
     s->lease_ms = s->config.lease_ms ? s->config.lease_ms : CO_LEASE_MS;
     s->scheduler = co_scheduler_new(s->lease_ms);
+    s->account = co_account_new(co_now_us());
     s->packer = wire_packer_new();
-    if (!s->scheduler || !s->packer) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
+    if (!s->scheduler || !s->packer || !s->account) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
+    co_account_watch(s->account, s->config.slice, s->config.slice_user);
     uint64_t random[2];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return mr_fail(err, MR_FAILED, "no random numbers");
     s->epoch = random[0];
@@ -77,6 +79,7 @@ void co_server_close(co_server *s)
     }
     while (s->uploads) co_server_drop_upload(s, s->uploads);
     co_scheduler_free(s->scheduler);
+    co_account_free(s->account);
     wire_packer_free(s->packer);
     co_map_free(&s->place_of_peer);
     free(s->workers);
@@ -153,6 +156,7 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
         free(j);
         return status;
     }
+    co_account_job(s->account, co_now_us(), j->id, co_server_cpu_us());
     j->next = s->jobs;
     s->jobs = j;
     *out = j;
@@ -200,6 +204,7 @@ int co_server_cancel(co_server *s, uint64_t job)
 static void remove_job(co_server *s, uint64_t job)
 {
     co_scheduler_forget(s->scheduler, job);
+    co_account_job_forgotten(s->account, job);
     for (server_job **at = &s->jobs; *at; at = &(*at)->next) {
         if ((*at)->id != job) continue;
         server_job *gone = *at;
@@ -389,6 +394,7 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     co_server_clients_tick(s, co_now_us());
     status = co_state_tick(s, err);
     co_server_flush(s);
+    co_account_open_work(s->account, co_now_us(), co_scheduler_open(s->scheduler) > 0);
     if (status) return status;
     return co_scheduler_broken(s->scheduler) ? mr_fail(err, MR_FAILED, "no memory for the scheduler") : MR_OK;
 }

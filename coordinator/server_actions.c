@@ -36,6 +36,7 @@ static void say_left(co_server *s, const co_action *a)
     if (a->count) co_server_log(s, "worker %u (%s) %s: %u tiles go back to the queue", a->worker, name, why_text(a->why), a->count);
     else co_server_log(s, "worker %u (%s) %s", a->worker, name, why_text(a->why));
     co_server_forget_worker(s, a->peer);
+    co_account_left(s->account, co_now_us(), a->worker, a->why == CO_LEAVE_GOODBYE);
 }
 
 static void send_assignment(co_server *s)
@@ -74,6 +75,7 @@ static void gather(co_server *s, const co_action *a)
     }
     w->units[w->count++] = (wire_unit){ .lease = a->lease, .unit = a->unit, .x = t.x, .y = t.y, .width = t.width, .height = t.height,
                                         .first_sample = t.first_sample, .sample_count = t.sample_count };
+    co_account_assigned(s->account, co_now_us(), a->worker, a->job, a->lease, sizeof(wire_unit));
 }
 
 static void send_small(co_server *s, const co_action *a)
@@ -90,6 +92,7 @@ static void send_small(co_server *s, const co_action *a)
         m.leases.running = (uint8_t)a->running;
         m.leases.count = 1;
         m.leases.lease[0] = a->lease;
+        co_account_revoked(s->account, co_now_us(), a->lease, a->running);
     }
     if (co_router_send(s->router, a->peer, &m, NULL, 0)) co_server_lose(s, a->peer, CO_LEAVE_DISCONNECTED);
 }
@@ -118,6 +121,9 @@ void co_server_say_ended(co_server *s, server_job *j)
 static void say_ended(co_server *s, const co_action *a)
 {
     server_job *j = co_server_find(s, a->job);
+    co_job_status st = { .state = CO_JOB_CANCELLED };
+    (void)co_scheduler_status(s->scheduler, co_now_us(), a->job, &st);
+    co_account_job_ended(s->account, co_now_us(), a->job, st.state == CO_JOB_DONE, co_server_cpu_us());
     if (j) co_server_say_ended(s, j);
 }
 

@@ -3,6 +3,7 @@
 #ifndef CO_SERVER_INTERNAL_H
 #define CO_SERVER_INTERNAL_H
 
+#include "coordinator/account.h"
 #include "coordinator/limits.h"
 #include "coordinator/map.h"
 #include "coordinator/router.h"
@@ -80,6 +81,7 @@ struct co_server {
     co_config config;
     co_router *router;
     co_scheduler *scheduler;
+    co_account *account;      /* where the threads' time goes */
     server_job *jobs;
     upload *uploads;
     uint64_t upload_bytes;
@@ -140,6 +142,12 @@ void co_server_say_ended(co_server *s, server_job *j);
 void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);
 void co_server_forget_worker(co_server *s, uint32_t peer); /* its name and host */
 void co_server_lose(co_server *s, uint32_t peer, int why);
+
+/* What a worker traced, for the account (server_account.c). bands: of `all`, those that were not in yet. */
+void co_server_note_result(co_server *s, uint64_t now_us, uint32_t peer, const mr_tile *tile, uint16_t all, uint16_t bands, size_t frame_bytes);
+void co_server_note_spent(co_server *s, uint64_t now_us, uint32_t peer);
+void co_server_send_account(co_server *s, uint64_t now_us, uint32_t peer, uint64_t job);
+uint64_t co_server_cpu_us(void); /* of this process */
 
 /* Handles s->in. Returns 1 when the type is of its kind of peer. */
 int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes);

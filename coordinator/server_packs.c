@@ -74,6 +74,7 @@ static int send_next(co_server *s, fetcher *f)
     memmove(f->wanted, f->wanted + 1, --f->count * sizeof f->wanted[0]);
     f->turn_bytes += length;
     f->done = next.offset + length == pack->size_bytes;
+    co_account_pack_sent(s->account, co_now_us(), co_scheduler_worker_number(s->scheduler, f->peer), length);
     return co_router_send(s->router, f->peer, &m, pack->base + next.offset, length) == 0;
 }
 

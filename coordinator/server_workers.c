@@ -31,7 +31,13 @@ static void hello(co_server *s, uint64_t now_us, uint32_t peer)
         (void)co_router_send(s->router, peer, &m, NULL, 0);
         return;
     }
-    int known = co_scheduler_worker_number(s->scheduler, peer) != 0;
+    uint32_t former = co_scheduler_worker_number(s->scheduler, peer);
+    int known = former != 0;
+    if (!(h->caps & WIRE_CAP_NULL) != !s->config.null_workers) {
+        co_server_error(s, peer, WIRE_ERROR_REFUSED, s->config.null_workers ? "this coordinator measures itself, with workers that trace nothing"
+                                                                            : "a worker that traces nothing is of no use here");
+        return;
+    }
     int refused = !known && remember(s, peer, h) ? CO_HELLO_NO_ROOM : co_scheduler_hello(s->scheduler, now_us, peer, h->incarnation, h->threads);
     if (refused) {
         co_server_forget_worker(s, peer);
@@ -39,6 +45,8 @@ static void hello(co_server *s, uint64_t now_us, uint32_t peer)
                                                                                : "this coordinator has no room for another worker");
         return;
     }
+    uint32_t number = co_scheduler_worker_number(s->scheduler, peer);
+    if (number != former) co_account_joined(s->account, now_us, number, h->threads);
     if (!known) {
         co_server_log(s, "worker %u (%s on %s, %u thread%s, %s) joined", co_scheduler_worker_number(s->scheduler, peer), h->name, h->host,
                       h->threads, h->threads == 1 ? "" : "s", h->kernel);
@@ -52,6 +60,7 @@ static void ping(co_server *s, uint64_t now_us, uint32_t peer)
         uint64_t held = (uint64_t)s->in.ping.queued + s->in.ping.running;
         co_scheduler_heard(s->scheduler, now_us, peer, s->in.ping.rtt_us, held < UINT32_MAX ? (uint32_t)held : UINT32_MAX);
         if (!co_scheduler_worker_number(s->scheduler, peer)) return;
+        co_account_clock(s->account, now_us, co_scheduler_worker_number(s->scheduler, peer), s->in.ping.token, s->in.ping.rtt_us, held);
     }
     if (co_router_send(s->router, peer, &m, NULL, 0)) co_server_lose(s, peer, CO_LEAVE_DISCONNECTED);
 }
@@ -61,6 +70,7 @@ static void refuse_result(co_server *s, uint64_t now_us, uint32_t peer)
 {
     co_server_log(s, "worker %u sent a result that cannot be read: the tile is done again", co_scheduler_worker_number(s->scheduler, peer));
     co_scheduler_failed(s->scheduler, now_us, peer, s->in.result.lease);
+    co_account_returned(s->account, s->in.result.lease);
 }
 
 void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums)
@@ -89,10 +99,12 @@ static server_job *understand(co_server *s, uint32_t peer, size_t frame_bytes, c
 static void take_result(co_server *s, uint64_t now_us, uint32_t peer, server_job *j, co_result *event, const mr_tile *tile, const uint64_t *sums)
 {
     if (!co_state_has_room(s) || (j->spool && co_verify_keep(s, j, peer))) {
+        co_server_note_result(s, now_us, peer, tile, event->bands, 0, event->bytes);
         co_scheduler_returned(s->scheduler, now_us, peer, event->lease);
         return;
     }
     uint16_t bands = co_scheduler_result(s->scheduler, now_us, peer, event);
+    co_server_note_result(s, now_us, peer, tile, event->bands, bands, event->bytes);
     if (j->spool) co_verify_kept(j, bands);
     co_server_add_bands(j, tile, bands, s->in.result.y, sums);
     if (bands) co_state_result(s, j, tile, bands, sums, event);
@@ -107,6 +119,7 @@ static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_by
                                       co_scheduler_checks(s->scheduler, event.job, event.lease));
     if (!wanted) {
         (void)co_scheduler_result(s->scheduler, now_us, peer, &event); /* changes nothing but what is known of the worker */
+        co_server_note_result(s, now_us, peer, &tile, event.bands, 0, frame_bytes);
         return;
     }
     size_t count = (size_t)3 * tile.width * s->in.result.height;
@@ -126,12 +139,16 @@ static void tile_failed(co_server *s, uint64_t now_us, uint32_t peer)
     co_server_log(s, "worker %u could not trace a tile of job %llu: %s", co_scheduler_worker_number(s->scheduler, peer),
                   (unsigned long long)f->job, f->text);
     co_scheduler_failed(s->scheduler, now_us, peer, f->lease);
+    co_account_returned(s->account, f->lease);
 }
 
 static void returned(co_server *s, uint64_t now_us, uint32_t peer)
 {
     const wire_leases *l = &s->in.leases;
-    for (unsigned i = 0; i < l->count; i++) co_scheduler_returned(s->scheduler, now_us, peer, l->lease[i]);
+    for (unsigned i = 0; i < l->count; i++) {
+        co_scheduler_returned(s->scheduler, now_us, peer, l->lease[i]);
+        co_account_returned(s->account, l->lease[i]);
+    }
 }
 
 static void need_pack(co_server *s, uint64_t now_us, uint32_t peer)
@@ -148,7 +165,11 @@ int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t f
     case WIRE_RESULT: result(s, now_us, peer, frame_bytes); return 1;
     case WIRE_TILE_FAILED: tile_failed(s, now_us, peer); return 1;
     case WIRE_RETURN: returned(s, now_us, peer); return 1;
-    case WIRE_DRAIN: co_scheduler_drain(s->scheduler, now_us, peer); return 1;
+    case WIRE_SPENT: co_server_note_spent(s, now_us, peer); return 1;
+    case WIRE_DRAIN:
+        co_account_draining(s->account, now_us, co_scheduler_worker_number(s->scheduler, peer));
+        co_scheduler_drain(s->scheduler, now_us, peer);
+        return 1;
     case WIRE_GOODBYE: co_scheduler_left(s->scheduler, now_us, peer, CO_LEAVE_GOODBYE); return 1;
     case WIRE_NEED_PACK: need_pack(s, now_us, peer); return 1;
     default: return 0;

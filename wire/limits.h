@@ -3,7 +3,7 @@
 #define WIRE_LIMITS_H
 
 enum {
-    WIRE_VERSION = 2,
+    WIRE_VERSION = 3,
     WIRE_HEADER_BYTES = 4,       /* 'M' 'R' version type */
     WIRE_HASH_BYTES = 32,        /* BLAKE2b-256, a pack's name */
     WIRE_TOKEN_BYTES = 16,       /* a client's name for its own submission */
@@ -14,6 +14,8 @@ enum {
     WIRE_MAX_HEAD = 16384,       /* bytes of a message's fields; an ASSIGN of WIRE_MAX_LIST tiles is the longest (9.4 KiB) */
     WIRE_CHUNK_BYTES = 1 << 20,  /* of a pack: large enough to cost few messages, small enough not to keep a tile waiting long */
     WIRE_CHUNK_WINDOW = 8,       /* chunks asked for and not yet come: hides the round trip and bounds what a sender must queue */
+    WIRE_SPENT_KINDS = 8,        /* in an ACCOUNT: see coordinator/account.h */
+    WIRE_LATENCY_BINS = 128,     /* in an ACCOUNT: eight an octave, from 64 us to 4 s */
     WIRE_MAX_PRIORITY = 9,       /* of a job; a person tells ten steps apart */
     WIRE_MAX_SIDE = 1 << 15,     /* pixels of a picture */
     WIRE_MAX_VALUES = 3 << 20,   /* sums in one message: a tile of 1024 x 1024 */

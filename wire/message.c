@@ -99,6 +99,9 @@ static void result(wire_cursor *c, message *m)
     wire_u64(c, &m->result.micros);
     wire_u32_in(c, &m->result.y, 0, WIRE_MAX_SIDE - 1);
     wire_u32_in(c, &m->result.height, 1, WIRE_MAX_SIDE);
+    wire_u32_in(c, &m->result.thread, 0, WIRE_MAX_THREADS - 1);
+    wire_u64(c, &m->result.began_us);
+    wire_u64(c, &m->result.cpu_micros);
 }
 
 static void tile_failed(wire_cursor *c, message *m)
@@ -169,6 +172,31 @@ static void rows(wire_cursor *c, message *m)
     wire_u32_in(c, &m->rows.rows, 1, WIRE_MAX_SIDE);
 }
 
+static void spent(wire_cursor *c, message *m)
+{
+    wire_u64(c, &m->spent.epoch);
+    wire_u64(c, &m->spent.job);
+    wire_u64(c, &m->spent.lease);
+    wire_u32_in(c, &m->spent.thread, 0, WIRE_MAX_THREADS - 1);
+    wire_u64(c, &m->spent.began_us);
+    wire_u64(c, &m->spent.micros);
+    wire_u64(c, &m->spent.cpu_micros);
+}
+
+static void account(wire_cursor *c, message *m)
+{
+    wire_account *a = &m->account;
+    uint64_t *times[] = { &a->job, &a->wall, &a->present };
+    uint64_t *counts[] = { &a->first_tile, &a->cpu, &a->tiles, &a->rays, &a->bytes_in, &a->bytes_out, &a->pack_bytes,
+                           &a->join, &a->join_most, &a->drain, &a->drain_most };
+    uint32_t *numbers[] = { &a->joins, &a->starts, &a->drains, &a->losses, &a->workers, &a->threads };
+    for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) wire_u64(c, times[i]);
+    for (unsigned i = 0; i < WIRE_SPENT_KINDS; i++) wire_u64(c, &a->spent[i]);
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) wire_u64(c, counts[i]);
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) wire_u32(c, numbers[i]);
+    for (unsigned i = 0; i < WIRE_LATENCY_BINS; i++) wire_u32(c, &a->latency[i]);
+}
+
 enum { OURS = 0, WORKER = WIRE_ROLE_WORKER, CLIENT = WIRE_ROLE_CLIENT, ANYONE = WIRE_ROLE_ANY };
 
 /* One line a type: its name, its fields, the greatest payload, and whose key entitles to say it to a coordinator (OURS: nobody's). */
@@ -204,6 +232,9 @@ static const struct {
     [WIRE_CANCEL] = { "CANCEL", job, 0, CLIENT },
     [WIRE_RELEASE] = { "RELEASE", job, 0, CLIENT },
     [WIRE_NEXT_JOB] = { "NEXT_JOB", job, 0, CLIENT },
+    [WIRE_SPENT] = { "SPENT", spent, 0, WORKER },
+    [WIRE_NEED_ACCOUNT] = { "NEED_ACCOUNT", job, 0, CLIENT },
+    [WIRE_ACCOUNT] = { "ACCOUNT", account, 0, OURS },
 };
 
 static int known(unsigned type) { return type < WIRE_TYPE_END && layout[type].walk; }

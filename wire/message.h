@@ -40,6 +40,9 @@ enum wire_type {
     WIRE_CANCEL = 24,      /* client: stop job N */
     WIRE_RELEASE = 25,     /* client: I have all I want of job N */
     WIRE_NEXT_JOB = 26,    /* client: which job has the least number greater than N? JOB_STATUS, or ERROR NO_JOB */
+    WIRE_SPENT = 27,       /* worker: this was traced for nothing: it was told to stop in the midst of it */
+    WIRE_NEED_ACCOUNT = 28, /* client: where did the threads' time go while job N was under way? 0: since the coordinator started */
+    WIRE_ACCOUNT = 29,     /* coordinator: its answer */
     WIRE_TYPE_END
 };
 
@@ -50,12 +53,14 @@ enum wire_error_code {
     WIRE_ERROR_BAD_PACK = 4
 };
 
+enum { WIRE_CAP_NULL = 1 }; /* caps: this worker traces nothing and returns noise; only a coordinator that measures itself takes it */
+
 enum { WIRE_SUBMIT_DETACHED = 1 }; /* flags: the job outlives its client's silence */
 
 typedef struct wire_hello {
     uint64_t incarnation; /* random, for the life of the process: a worker that comes back replaces its former self */
     uint32_t threads;     /* 1 .. WIRE_MAX_THREADS */
-    uint32_t caps;        /* 0; bits for later versions of the same protocol */
+    uint32_t caps;        /* WIRE_CAP_...; other bits are for later versions of the same protocol */
     char name[WIRE_MAX_NAME], host[WIRE_MAX_NAME], kernel[WIRE_MAX_NAME];
 } wire_hello;
 
@@ -103,7 +108,7 @@ typedef struct wire_leases { /* REVOKE, RETURN */
     uint64_t lease[WIRE_MAX_LIST];
 } wire_leases;
 
-typedef struct wire_job { /* FORGET, ACCEPTED, STATUS, CANCEL, RELEASE, NEXT_JOB */
+typedef struct wire_job { /* FORGET, ACCEPTED, STATUS, CANCEL, RELEASE, NEXT_JOB, NEED_ACCOUNT */
     uint64_t job;
 } wire_job;
 
@@ -113,7 +118,26 @@ typedef struct wire_result { /* payload: wire/sums.h, width x height x 3 values 
     uint64_t paths, rays;
     uint64_t micros; /* spent on tracing it */
     uint32_t y, height; /* the rows traced, as the assignment said: a unit may be given out in parts */
+    uint32_t thread;     /* of the worker, from 0: it traced this */
+    uint64_t began_us;   /* by the worker's clock, as the token of its PING */
+    uint64_t cpu_micros; /* of `micros`, so much the thread was running; the rest it waited for a core */
 } wire_result;
+
+typedef struct wire_spent {
+    uint64_t epoch, job, lease;
+    uint32_t thread;
+    uint64_t began_us, micros, cpu_micros; /* as in a RESULT */
+} wire_spent;
+
+typedef struct wire_account { /* see co_account_report in coordinator/account.h; times in microseconds */
+    uint64_t job;
+    uint64_t wall, present, spent[WIRE_SPENT_KINDS];
+    uint64_t first_tile, cpu;
+    uint64_t tiles, rays, bytes_in, bytes_out, pack_bytes;
+    uint64_t join, join_most, drain, drain_most;
+    uint32_t joins, starts, drains, losses, workers, threads;
+    uint32_t latency[WIRE_LATENCY_BINS];
+} wire_account;
 
 typedef struct wire_tile_failed {
     uint64_t epoch, job, lease;
@@ -186,6 +210,8 @@ typedef struct wire_message {
         wire_submit submit;
         wire_job_status status;
         wire_rows rows;
+        wire_spent spent;
+        wire_account account;
     };
     const uint8_t *payload; /* decoded: into the frame; not looked at by wire_encode */
     size_t payload_bytes;

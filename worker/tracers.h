@@ -32,6 +32,8 @@ typedef struct wk_task {
     uint32_t unit;
     mr_picture picture;
     mr_tile tile;
+    uint32_t thread;          /* out: the tracer that ran it, from 0 */
+    uint64_t began_us, micros, cpu_us; /* out: when it began, how long it took, and for how long of that the thread had a core */
     int stop;                 /* set while it runs: give up */
     int status;               /* out: MR_OK, MR_INTERRUPTED or what err says */
     mr_error err;
@@ -41,7 +43,8 @@ typedef struct wk_task {
 
 typedef struct wk_tracers wk_tracers;
 
-int wk_tracers_start(wk_tracers **out, unsigned threads, const mr_kernel *kernel, mr_error *err);
+/* null: nothing is traced, every tile is noise at once. */
+int wk_tracers_start(wk_tracers **out, unsigned threads, const mr_kernel *kernel, int null, mr_error *err);
 void wk_tracers_stop(wk_tracers *t); /* abandons what runs, joins the threads, frees every task */
 
 int wk_tracers_fd(const wk_tracers *t); /* readable when tasks have finished */

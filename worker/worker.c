@@ -315,11 +315,20 @@ static void pack_done(worker *w, wk_task *task, uint64_t now)
     }
 }
 
+/* What was traced for nothing. Only worth a word to the coordinator that asked for it. */
+static void say_spent(worker *w, const wk_task *task)
+{
+    w->out.spent = (wire_spent){ task->epoch, task->job, task->lease, task->thread, task->began_us, task->micros, task->cpu_us };
+    send_type(w, WIRE_SPENT);
+}
+
 static void send_result(worker *w, wk_task *task)
 {
     if (task->status == MR_OK && task->epoch == w->epoch) {
         (void)wk_link_send_frame(w->link, task->frame, task->frame_bytes);
         task->frame = NULL;
+    } else if (task->status == MR_INTERRUPTED && task->epoch == w->epoch) {
+        say_spent(w, task);
     } else if (task->status && task->status != MR_INTERRUPTED) {
         fail_task(w, task, task->err.text);
     }
@@ -518,6 +527,7 @@ static void introduce(worker *w)
     wire_hello *h = &w->hello;
     if (getrandom(&h->incarnation, sizeof h->incarnation, 0) != (ssize_t)sizeof h->incarnation) h->incarnation = now_us() ^ (uint64_t)getpid() << 40;
     h->threads = c->threads;
+    h->caps = c->null ? WIRE_CAP_NULL : 0;
     char host[WIRE_MAX_NAME] = "?";
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(h->host, sizeof h->host, "%s", host);
@@ -569,7 +579,7 @@ int wk_run(const wk_config *config, mr_error *err)
     w->kept_last = &w->kept;
     introduce(w);
     status = wk_link_open(&w->link, config->endpoint, config->keys, err);
-    if (!status) status = wk_tracers_start(&w->tracers, config->threads, config->kernel, err);
+    if (!status) status = wk_tracers_start(&w->tracers, config->threads, config->kernel, config->null, err);
     if (!status) {
         work(w);
         status = w->status;

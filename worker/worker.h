@@ -21,6 +21,7 @@ typedef struct wk_config {
     int packs_checked;          /* not 0: whoever filled pack_dir has checked what is in it and nobody else can write there (an embedded cluster's own
                                  * folder): its packs are mapped as they are, without hashing 60 MB in each worker again. A folder that others
                                  * may write to, or that belongs to another user, is not trusted even then */
+    int null;                   /* trace nothing, return noise at once: for a coordinator that measures itself; no other takes such a worker */
     void (*log)(void *user, const char *line); /* may be NULL */
     void *user;
 } wk_config;

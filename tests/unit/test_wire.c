@@ -58,8 +58,11 @@ static void make(uint8_t type)
     case WIRE_STATUS:
     case WIRE_CANCEL:
     case WIRE_RELEASE:
-    case WIRE_NEXT_JOB: out.job.job = 0x8000000000000001; break;
-    case WIRE_RESULT: out.result = (wire_result){ 1, 2, 3, 4, 5, 6, 7, 8, 9 }; break;
+    case WIRE_NEXT_JOB:
+    case WIRE_NEED_ACCOUNT: out.job.job = 0x8000000000000001; break;
+    case WIRE_RESULT: out.result = (wire_result){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }; break;
+    case WIRE_SPENT: out.spent = (wire_spent){ 1, 2, 3, WIRE_MAX_THREADS - 1, 5, 6, 7 }; break;
+    case WIRE_ACCOUNT: fill(&out.account, sizeof out.account); break;
     case WIRE_TILE_FAILED: out.failed = (wire_tile_failed){ 1, 2, 3, 4, "no memory" }; break;
     case WIRE_ERROR: out.error = (wire_error){ WIRE_ERROR_REFUSED, "no" }; break;
     case WIRE_NEED_PACK: out.need = (wire_need_pack){ { 1, 2, 3 }, 1ull << 33, WIRE_CHUNK_BYTES }; break;
@@ -116,7 +119,7 @@ static void test_round_trips(void **state)
 static void test_layout(void **state)
 {
     (void)state;
-    static const uint8_t frame[] = { 'M', 'R', 2, 4, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 1, 0, 0 };
+    static const uint8_t frame[] = { 'M', 'R', 3, 4, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 1, 0, 0 };
     assert_int_equal(wire_decode(&in, frame, sizeof frame), WIRE_OK);
     assert_true(in.ping.token == 0x0102030405060708 && in.ping.worker == 1 && in.ping.rtt_us == 2 && in.ping.queued == 3);
     assert_int_equal(in.ping.running, 256);
