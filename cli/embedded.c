@@ -33,8 +33,10 @@ struct embedded {
     progress *bar;
     char folder[64], endpoint[96], threads[16], key[32];
     int key_file;    /* in memory, holds the workers' key; + 1, 0: none */
-    unsigned workers, replacements;
+    unsigned workers, replacements, leaving_count;
     pid_t *children; /* 0: gone and not replaced */
+    pid_t *leaving;  /* told to */
+    embedded_ways ways;
     const co_job_options *options;
     const char *scene;
     uint64_t job;    /* 0: none */
@@ -46,7 +48,7 @@ static void become_worker(const embedded *e, pid_t parent)
 {
     static const char self[] = "/proc/self/exe";
     const char *const argv[] = {"mobyray", "worker",  "--coordinator", e->endpoint,       "--key",   e->key, "--threads",
-                                e->threads, "--packs", e->folder,       "--packs-checked", "--quiet", NULL};
+                                e->threads, "--packs", e->folder,       "--packs-checked", "--quiet", e->ways.null ? "--null" : NULL, NULL};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(MR_FAILED); /* it died before prctl */
     (void)setpgid(0, 0);
@@ -83,7 +85,7 @@ static int listen_with_keys(embedded *e, mr_error *err)
     key_file worker = {.role = "worker"};
     wire_permit permit = {.roles = WIRE_ROLE_WORKER, .name = "worker"};
     co_keys keys = {.permits = &permit, .permit_count = 1};
-    const co_config config = {.endpoint = e->endpoint, .keys = &keys};
+    const co_config config = {.endpoint = e->endpoint, .keys = &keys, .null_workers = e->ways.null, .slice = e->ways.slice, .slice_user = e->ways.user};
     int status = keys_make(keys.open, keys.secret, err);
     if (status == MR_OK) status = keys_make(worker.keys.open, worker.keys.secret, err);
     memcpy(worker.keys.coordinator, keys.open, sizeof keys.open);
@@ -109,20 +111,56 @@ static int open_server(embedded *e, mr_error *err)
     return listen_with_keys(e, err);
 }
 
+static int add_child(embedded *e, mr_error *err)
+{
+    pid_t *children = realloc(e->children, (e->workers + 1) * sizeof *children);
+    if (!children) return mr_fail(err, MR_FAILED, "out of memory");
+    e->children = children;
+    e->children[e->workers] = 0;
+    int status = start_child(e, e->workers, err);
+    if (status == MR_OK) e->workers++;
+    return status;
+}
+
+static int dismiss_child(embedded *e, mr_error *err)
+{
+    pid_t *leaving = realloc(e->leaving, (e->leaving_count + 1) * sizeof *leaving), child = e->children[e->workers - 1];
+    if (!leaving) return mr_fail(err, MR_FAILED, "out of memory");
+    e->leaving = leaving;
+    e->workers--;
+    if (child <= 0) return MR_OK;
+    e->leaving[e->leaving_count++] = child;
+    (void)kill(child, SIGTERM);
+    return MR_OK;
+}
+
+int embedded_scale(embedded *e, unsigned workers, mr_error *err)
+{
+    int status = MR_OK;
+    e->replacements = REPLACEMENTS_EACH * workers;
+    while (status == MR_OK && e->workers > workers) status = dismiss_child(e, err);
+    while (status == MR_OK && e->workers < workers) status = add_child(e, err);
+    return status;
+}
+
+co_server *embedded_server(embedded *e) { return e->server; }
+uint64_t embedded_job(const embedded *e) { return e->job; }
+
 int embedded_start(embedded **out, unsigned workers, unsigned threads, progress *bar, mr_error *err)
 {
+    const embedded_ways ways = {.null = 0};
+    return embedded_start_so(out, workers, threads, &ways, bar, err);
+}
+
+int embedded_start_so(embedded **out, unsigned workers, unsigned threads, const embedded_ways *ways, progress *bar, mr_error *err)
+{
     embedded *e = calloc(1, sizeof *e);
-    if (e) e->children = calloc(workers, sizeof *e->children);
-    if (!e || !e->children) {
-        free(e);
-        return mr_fail(err, MR_FAILED, "out of memory");
-    }
-    e->workers = workers;
-    e->replacements = REPLACEMENTS_EACH * workers;
+    if (!e) return mr_fail(err, MR_FAILED, "out of memory");
     e->bar = bar;
+    e->ways = *ways;
     (void)snprintf(e->threads, sizeof e->threads, "%u", threads);
     int status = open_server(e, err);
-    for (unsigned i = 0; i < workers && status == MR_OK; i++) status = start_child(e, i, err);
+    if (status == MR_OK) status = embedded_scale(e, workers, err);
     if (status == MR_OK) *out = e;
     else embedded_stop(e);
     return status;
@@ -136,10 +174,19 @@ static void describe_death(char *text, size_t size, pid_t child, int how, int re
     else (void)snprintf(text, size, "worker process %d ended with code %d; %s", (int)child, WEXITSTATUS(how), then);
 }
 
+static void reap_leaving(embedded *e)
+{
+    for (unsigned i = 0; i < e->leaving_count;) {
+        if (waitpid(e->leaving[i], NULL, WNOHANG) == e->leaving[i]) e->leaving[i] = e->leaving[--e->leaving_count];
+        else i++;
+    }
+}
+
 /* Looks after the children; MR_FAILED when none is left and none may be started any more. */
 static int replace_dead(embedded *e, mr_error *err)
 {
     unsigned alive = 0;
+    reap_leaving(e);
     for (unsigned i = 0; i < e->workers; i++) {
         int how;
         if (e->children[i] > 0 && waitpid(e->children[i], &how, WNOHANG) == e->children[i]) {
@@ -155,7 +202,7 @@ static int replace_dead(embedded *e, mr_error *err)
         }
         alive += e->children[i] > 0;
     }
-    return alive ? MR_OK : mr_fail(err, MR_FAILED, "every worker process has died, the last replacement too");
+    return alive || !e->workers ? MR_OK : mr_fail(err, MR_FAILED, "every worker process has died, the last replacement too");
 }
 
 int embedded_pump(void *user, mr_error *err)
@@ -170,7 +217,7 @@ int embedded_wait_joined(embedded *e, mr_error *err)
 {
     double until = cli_now() + JOIN_MS * 1e-3;
     int status = MR_OK;
-    while (status == MR_OK && co_server_worker_count(e->server) < e->workers && cli_now() < until) status = embedded_pump(e, err);
+    while (status == MR_OK && (co_server_worker_count(e->server) != e->workers || e->leaving_count) && cli_now() < until) status = embedded_pump(e, err);
     return status;
 }
 
@@ -188,7 +235,7 @@ static int pump_to_end(embedded *e, co_job_status *status, mr_error *err)
 
 /* Lays the pack into the workers' folder of packs: on one machine a file in the page cache is shared, where the wire would copy it
  * to each worker. Written under another name first, so that no worker sees half of it. If it cannot be, the wire will do. */
-static void share_pack(const embedded *e, const mr_pack *pack)
+void embedded_share(embedded *e, const mr_pack *pack)
 {
     char hex[2 * MR_HASH_BYTES + 1], path[192], temporary[192];
     mr_hash_hex(pack->header->hash, hex);
@@ -212,7 +259,7 @@ int embedded_render(embedded *e, const mr_pack *pack, const mr_picture *picture,
 {
     if (e->job) co_server_forget(e->server, e->job);
     e->job = 0;
-    share_pack(e, pack);
+    embedded_share(e, pack);
     int result = co_server_submit_to(e->server, pack, picture, tile, e->options, NULL, &e->job, err);
     if (result == MR_OK) result = pump_to_end(e, status, err);
     if (result != MR_OK) return result;
@@ -228,13 +275,15 @@ static unsigned count_children(embedded *e)
         if (e->children[i] > 0 && waitpid(e->children[i], NULL, WNOHANG) != 0) e->children[i] = 0;
         alive += e->children[i] > 0;
     }
-    return alive;
+    reap_leaving(e);
+    return alive + e->leaving_count;
 }
 
 static void signal_children(const embedded *e, int number)
 {
     for (unsigned i = 0; i < e->workers; i++)
         if (e->children[i] > 0) (void)kill(e->children[i], number);
+    for (unsigned i = 0; i < e->leaving_count; i++) (void)kill(e->leaving[i], number);
 }
 
 /* Ends the children: a word first; SIGTERM for those that have not joined yet and so cannot hear it; and for those that take too long, or
@@ -251,6 +300,7 @@ static void end_children(embedded *e)
     signal_children(e, SIGKILL);
     for (unsigned i = 0; i < e->workers; i++)
         if (e->children[i] > 0) (void)waitpid(e->children[i], NULL, 0);
+    for (unsigned i = 0; i < e->leaving_count; i++) (void)waitpid(e->leaving[i], NULL, 0);
 }
 
 /* The socket, the packs, and the folder itself. */
@@ -271,5 +321,6 @@ void embedded_stop(embedded *e)
     if (e->folder[0]) remove_folder(e->folder);
     if (e->key_file) (void)close(e->key_file - 1);
     free(e->children);
+    free(e->leaving);
     free(e);
 }

@@ -13,12 +13,13 @@
 #include <time.h>
 #include <zmq.h>
 
+#include "coordinator/client_internal.h"
 #include "coordinator/dial.h"
 #include "coordinator/limits.h"
 #include "wire/message.h"
 #include "wire/sums.h"
 
-enum stage { SUBMITTING, WAITING, FETCHING, FINISHED };
+enum stage { SUBMITTING, WAITING, ACCOUNTING, FETCHING, FINISHED };
 
 typedef struct client {
     const co_client_config *config;
@@ -134,6 +135,24 @@ static void take_rows(client *c)
 
 /* ---- answers ---- */
 
+static void fetch(client *c)
+{
+    c->stage = c->config->no_film ? FINISHED : FETCHING;
+    c->rows_asked = c->rows_in;
+    if (!c->config->no_film) ask_rows(c);
+}
+
+static void done(client *c)
+{
+    if (!c->config->account) {
+        fetch(c);
+        return;
+    }
+    c->stage = ACCOUNTING;
+    c->asked_ms = now_ms();
+    say_job(c, WIRE_NEED_ACCOUNT);
+}
+
 static void accepted(client *c)
 {
     if (c->stage != SUBMITTING && c->job == c->in.job.job) return;
@@ -159,17 +178,21 @@ static int job_status(client *c)
                        (unsigned long long)(s->tiles - s->tiles_done), (unsigned long long)s->tiles, c->config->scene ? c->config->scene : "SCENE",
                        c->picture->width, c->picture->height, c->picture->spp, c->picture->seed, s->text);
     }
-    if (s->state == CO_JOB_DONE) {
-        c->stage = FETCHING;
-        c->rows_asked = c->rows_in;
-        ask_rows(c);
-    }
+    if (s->state == CO_JOB_DONE) done(c);
     return MR_OK;
+}
+
+static void account(client *c)
+{
+    if (c->stage != ACCOUNTING || c->in.account.job != c->job) return;
+    co_account_of_wire(&c->in.account, c->config->account);
+    fetch(c);
 }
 
 /* The coordinator was restarted and knows nothing of the job: begin again. */
 static int refused(client *c)
 {
+    if (c->stage == ACCOUNTING) return mr_fail(c->err, MR_FAILED, "%s: job %llu: %s", c->config->endpoint, (unsigned long long)c->job, c->in.error.text);
     if (c->in.error.code != WIRE_ERROR_NO_JOB)
         return mr_fail(c->err, c->in.error.code == WIRE_ERROR_BAD_PACK ? MR_BAD_INPUT : MR_FAILED, "%s: %s", c->config->endpoint, c->in.error.text);
     c->stage = SUBMITTING;
@@ -185,6 +208,7 @@ static int handle(client *c)
     case WIRE_ACCEPTED: accepted(c); return MR_OK;
     case WIRE_JOB_STATUS: return job_status(c);
     case WIRE_FILM_ROWS: take_rows(c); return MR_OK;
+    case WIRE_ACCOUNT: account(c); return MR_OK;
     case WIRE_ERROR: return refused(c);
     default: return MR_OK;
     }
@@ -227,7 +251,7 @@ static int on_time(client *c)
         c->tried_ms = now;
         if (connect_anew(c)) return MR_FAILED;
         c->rows_asked = c->rows_in;
-        if (c->stage == FETCHING) c->stage = WAITING;
+        if (c->stage == FETCHING || c->stage == ACCOUNTING) c->stage = WAITING;
         submit(c);
         return MR_OK;
     }
@@ -293,8 +317,8 @@ int co_client_render(const co_client_config *config, const mr_pack *pack, const 
     *c = (client){ .config = config, .pack = pack, .picture = picture, .tile = tile, .film = film, .status = status, .err = err };
     memset(status, 0, sizeof *status);
     int result = mr_picture_check(picture, err);
-    if (!result) result = mr_film_init(film, picture, err);
-    int has_film = !result;
+    if (!result && !config->no_film) result = mr_film_init(film, picture, err);
+    int has_film = !result && !config->no_film;
     if (!result) result = open_client(c);
     if (!result) result = run(c);
     if (result && has_film) mr_film_free(film);

@@ -14,11 +14,13 @@ typedef struct co_client_config {
     const volatile int *stop;    /* not 0: cancel the job and return MR_INTERRUPTED; may be NULL */
     co_job_options options;      /* of the job */
     const char *name;            /* of the job, for people and, detached, for its file; may be NULL */
+    co_account_report *account;  /* out: where the threads' time went while the job was under way; NULL: not asked for */
+    int no_film;                 /* the film is not fetched: for those who only measure */
     const char *scene;           /* as the command that replays a missing tile should name it; may be NULL */
 } co_client_config;
 
 /* Uploads the pack (unless the coordinator has it), submits the picture, waits, receives the film's sums. film: initialised here, free with
- * mr_film_free. status: the job's last. Survives a coordinator that restarts or a connection that breaks meanwhile by submitting again. */
+ * mr_film_free (no_film: not touched). status: the job's last. Survives a coordinator that restarts or a connection that breaks meanwhile by submitting again. */
 int co_client_render(const co_client_config *config, const mr_pack *pack, const mr_picture *picture, uint32_t tile, mr_film *film,
                      co_job_status *status, mr_error *err);
 
@@ -33,6 +35,9 @@ typedef struct co_listed_job {
 
 /* Calls back for each job that the coordinator knows, in the order of their ids. Of the config: endpoint, keys, time-out. */
 int co_client_jobs(const co_client_config *config, void (*each)(void *user, const co_listed_job *job), void *user, mr_error *err);
+/* Where the threads' time went while a job was under way, or (0) since the coordinator started. */
+int co_client_account(const co_client_config *config, uint64_t job, co_account_report *out, mr_error *err);
+
 /* MR_FAILED: no such job, or it has ended already, or it is not a client's. */
 int co_client_cancel(const co_client_config *config, uint64_t job, mr_error *err);
 

@@ -6,6 +6,7 @@
 #include <zmq.h>
 
 #include "coordinator/client.h"
+#include "coordinator/client_internal.h"
 #include "coordinator/dial.h"
 #include "coordinator/limits.h"
 #include "wire/message.h"
@@ -58,7 +59,7 @@ static int heard(talk *t, mr_error *err, int *status)
     return verdict == WIRE_OK || *status;
 }
 
-/* Sends what is in t->out, and waits for JOB_STATUS or ERROR. */
+/* Asks, and waits for JOB_STATUS, ACCOUNT or ERROR. */
 static int ask(talk *t, uint8_t type, uint64_t job, mr_error *err)
 {
     uint64_t end = now_ms() + t->timeout_ms;
@@ -71,7 +72,7 @@ static int ask(talk *t, uint8_t type, uint64_t job, mr_error *err)
         co_dial_wait(&t->dial, (int)(end - now));
         if (co_dial_refused(&t->dial, err)) return MR_FAILED;
         while (heard(t, err, &status))
-            if (status || t->in.type == WIRE_JOB_STATUS || t->in.type == WIRE_ERROR) return status;
+            if (status || t->in.type == WIRE_JOB_STATUS || t->in.type == WIRE_ACCOUNT || t->in.type == WIRE_ERROR) return status;
     }
     return mr_fail(err, MR_FAILED, "no coordinator at %s%s", t->dial.endpoint, co_dial_hint(&t->dial));
 }
@@ -102,6 +103,27 @@ int co_client_jobs(const co_client_config *config, void (*each)(void *user, cons
     }
     if (!status && t->in.type == WIRE_ERROR && t->in.error.code != WIRE_ERROR_NO_JOB)
         status = mr_fail(err, MR_FAILED, "%s: %s", config->endpoint, t->in.error.text);
+    hang_up(t);
+    return status;
+}
+
+void co_account_of_wire(const wire_account *a, co_account_report *out)
+{
+    *out = (co_account_report){ .wall_us = a->wall, .present_us = a->present, .first_tile_us = a->first_tile, .cpu_us = a->cpu, .tiles = a->tiles,
+                                .rays = a->rays, .bytes_in = a->bytes_in, .bytes_out = a->bytes_out, .pack_bytes = a->pack_bytes, .join_us = a->join,
+                                .join_most_us = a->join_most, .drain_us = a->drain, .drain_most_us = a->drain_most, .joins = a->joins,
+                                .starts = a->starts, .drains = a->drains, .losses = a->losses, .workers = a->workers, .threads = a->threads };
+    memcpy(out->spent_us, a->spent, sizeof out->spent_us);
+    memcpy(out->latency, a->latency, sizeof out->latency);
+}
+
+int co_client_account(const co_client_config *config, uint64_t job, co_account_report *out, mr_error *err)
+{
+    talk *t = NULL;
+    int status = call(&t, config, err);
+    if (!status) status = ask(t, WIRE_NEED_ACCOUNT, job, err);
+    if (!status && t->in.type == WIRE_ERROR) status = mr_fail(err, MR_FAILED, "%s: %s", config->endpoint, t->in.error.text);
+    if (!status && t->in.type == WIRE_ACCOUNT) co_account_of_wire(&t->in.account, out);
     hang_up(t);
     return status;
 }
