@@ -124,7 +124,7 @@ static void intersect_instances(const rtx_scene *scene, const mr_ray *rays, uint
     const mr_kernel *kernel = rtx_own_kernel(scene, &bvh);
     for (uint32_t at = 0; at < count; at += BENCH_CHUNK) {
         uint32_t n = count - at < BENCH_CHUNK ? count - at : BENCH_CHUNK;
-        kernel->intersect(bvh, rays + at, n, hits, rtx_own_scratch(scene));
+        kernel->intersect(bvh, NULL, rays + at, n, hits, rtx_own_scratch(scene));
         for (uint32_t i = 0; i < n; i++)
             out[at + i] = (rtx_hit){
                 hits[i].triangle == MR_NONE ? MR_NONE : hits[i].instance * INSTANCE_TRIANGLES + hits[i].triangle, hits[i].t};

@@ -62,7 +62,7 @@ void rtx_intersect(const rtx_scene *scene, const mr_ray *rays, uint32_t count, r
     void *scratch = rtx_own_scratch(scene);
     for (uint32_t at = 0; at < count; at += BATCH) {
         uint32_t n = count - at < BATCH ? count - at : BATCH;
-        scene->kernel->intersect(scene->bytes, rays + at, n, hits, scratch);
+        scene->kernel->intersect(scene->bytes, NULL, rays + at, n, hits, scratch);
         for (uint32_t i = 0; i < n; i++) out[at + i] = (rtx_hit){hits[i].triangle, hits[i].t};
     }
 }
@@ -73,7 +73,7 @@ void rtx_occluded(const rtx_scene *scene, const mr_ray *rays, uint32_t count, rt
     void *scratch = rtx_own_scratch(scene);
     for (uint32_t at = 0; at < count; at += BATCH) {
         uint32_t n = count - at < BATCH ? count - at : BATCH;
-        scene->kernel->occluded(scene->bytes, rays + at, n, blocked, scratch);
+        scene->kernel->occluded(scene->bytes, NULL, rays + at, n, blocked, scratch);
         for (uint32_t i = 0; i < n; i++) out[at + i] = (rtx_hit){blocked[i] ? 0 : MR_NONE, 0};
     }
 }

@@ -32,18 +32,18 @@ static const mr_kernel *inner;
 static double inner_seconds[2]; /* closest hit, any hit */
 static uint64_t inner_rays[2];
 
-static void timed_intersect(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch)
+static void timed_intersect(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch)
 {
     double start = cli_now();
-    inner->intersect(bvh, rays, count, hits, scratch);
+    inner->intersect(bvh, pack, rays, count, hits, scratch);
     inner_seconds[0] += cli_now() - start;
     inner_rays[0] += count;
 }
 
-static void timed_occluded(const void *bvh, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch)
+static void timed_occluded(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch)
 {
     double start = cli_now();
-    inner->occluded(bvh, rays, count, blocked, scratch);
+    inner->occluded(bvh, pack, rays, count, blocked, scratch);
     inner_seconds[1] += cli_now() - start;
     inner_rays[1] += count;
 }

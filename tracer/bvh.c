@@ -13,6 +13,8 @@ struct mr_bvh {
     mr_bvh_section section;
     mr_crew *crew; /* until it is finished */
     int quality, finished;
+    const mr_material *materials; /* see mr_bvh_set_holes */
+    int all_holes;
 };
 
 mr_bvh *mr_bvh_new(int quality, int threads)
@@ -36,6 +38,12 @@ void mr_bvh_free(mr_bvh *bvh)
     mr_crew_free(bvh->crew);
     free(bvh->section.bytes);
     free(bvh);
+}
+
+void mr_bvh_set_holes(mr_bvh *bvh, const mr_material *materials, int all)
+{
+    bvh->materials = materials;
+    bvh->all_holes = all;
 }
 
 const void *mr_bvh_bytes(const mr_bvh *bvh, size_t *size_bytes)
@@ -290,7 +298,7 @@ static int check_count(uint32_t first, uint32_t count, mr_error *err)
 int mr_bvh_add_mesh(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,
                     uint32_t *root, float bounds[6], mr_error *err)
 {
-    input in = { .source = { .vertices = vertices, .triangles = triangles }, .first = first, .count = count };
+    input in = { .source = { vertices, triangles, NULL, NULL, bvh->materials, bvh->all_holes }, .first = first, .count = count };
     size_t at;
     int status = check_count(first, count, err);
     if (status) return status;
@@ -321,7 +329,7 @@ int mr_bvh_finish(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *tri
     if (instance_count > MR_BVH2_INSTANCE - 1 - count) return mr_fail(err, MR_FAILED, "too many instances: %u", instance_count);
     mr_bvh_instance *records = malloc(((size_t)instance_count + 1) * sizeof *records);
     if (!records) return mr_fail(err, MR_FAILED, "no memory for %u instances", instance_count);
-    input in = { { vertices, triangles, NULL, records }, first, count, instances, instance_count, mesh_bounds, records };
+    input in = { { vertices, triangles, NULL, records, bvh->materials, bvh->all_holes }, first, count, instances, instance_count, mesh_bounds, records };
     status = build_world(bvh, &in, bounds, err);
     free(records);
     return status;

@@ -28,6 +28,10 @@ typedef struct mr_bvh mr_bvh; /* a BVH section being built */
 mr_bvh *mr_bvh_new(int quality, int threads);
 void mr_bvh_free(mr_bvh *bvh);
 
+/* Before trees are built: whose triangles may have holes (tracer/alpha.h): those with a material that has an alpha_cutoff, or with `all` any. materials:
+ * the triangles', borrowed until the next call or the last build; NULL, as in the beginning: no triangle has (but for `all`). */
+void mr_bvh_set_holes(mr_bvh *bvh, const mr_material *materials, int all);
+
 /* Builds the tree of one mesh: triangles first .. first + count - 1 of the pack's arrays. *root receives the reference to put in
  * mr_instance.bvh_root, bounds the box (lo xyz, hi xyz) in the mesh's space. Degenerate and non-finite triangles are left out. */
 int mr_bvh_add_mesh(mr_bvh *bvh, const mr_vertex *vertices, const mr_triangle *triangles, uint32_t first, uint32_t count,

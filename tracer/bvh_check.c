@@ -57,6 +57,7 @@ static int check_leaf(const checker *c, uint32_t ref)
     const mr_bvh_leaf *leaf = (const mr_bvh_leaf *)(const void *)(c->pack->bvh + mr_ref_offset(ref));
     if (leaf->count < 1 || leaf->count > W) return fail(c, ref, "a leaf whose triangles are not 1 to 8");
     if (mr_ref_offset(ref) + mr_bvh_leaf_bytes(leaf->count) + MR_BVH_TAIL > c->pack->bvh_bytes) return fail(c, ref, "a leaf beyond the end");
+    if (leaf->holes != 0 && leaf->holes != 1) return fail(c, ref, "a leaf that is neither with nor without holes");
     for (uint32_t k = 0; k < leaf->count; k++)
         if (leaf->triangle[k] >= c->pack->triangle_count) return fail(c, ref, "a triangle that does not exist");
     return MR_OK;

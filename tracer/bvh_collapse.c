@@ -151,6 +151,12 @@ static block lay_out(const collapser *c, mr_bvh2_at i)
 
 /* ---- the output ---- */
 
+/* Whether a triangle may have holes. */
+static int has_holes(const mr_bvh_source *source, uint32_t triangle)
+{
+    return source->all_holes || (source->materials && source->materials[source->triangles[triangle].material].alpha_cutoff > 0);
+}
+
 static void emit_leaf(const collapser *c, mr_bvh2_at i, size_t offset)
 {
     mr_bvh_leaf *leaf = (mr_bvh_leaf *)(void *)(c->section->bytes + offset);
@@ -163,6 +169,7 @@ static void emit_leaf(const collapser *c, mr_bvh2_at i, size_t offset)
     float *row = (float *)(void *)(leaf->triangle + n);
     for (uint32_t k = 0; k < n; k++) {
         leaf->triangle[k] = prim[k];
+        if (has_holes(c->source, prim[k])) leaf->holes = 1;
         for (uint32_t v = 0; v < 3; v++)
             for (uint32_t a = 0; a < 3; a++) row[(3 * v + a) * n + k] = source_vertex(c->source, prim[k], (int)v)[a];
     }

@@ -39,7 +39,7 @@ typedef struct mr_bvh_leaf {
     float lo[3]; /* lo, hi: the box that the leaf answers for */
     uint32_t count;
     float hi[3];
-    uint32_t pad;
+    float holes; /* 1: a triangle in it may have holes (tracer/alpha.h), so whoever hits one must ask; 0: none has. A float for the kernels' sake */
     uint32_t triangle[]; /* count of them: index in the pack; then the rows */
 } mr_bvh_leaf;
 

@@ -47,6 +47,8 @@ typedef struct mr_bvh_source {
     const mr_triangle *triangles;
     const float *soup; /* instead of the two: nine floats a triangle */
     const mr_bvh_instance *records; /* by instance index; NULL in a mesh's tree */
+    const mr_material *materials;   /* those of the triangles, for their holes; NULL: there are none */
+    int all_holes;                  /* whatever the materials say: any triangle may have holes */
 } mr_bvh_source;
 
 typedef struct mr_bvh_section {

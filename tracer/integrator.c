@@ -234,7 +234,7 @@ static uint32_t surface_shadows(mr_integrator *in, uint32_t n, mr_ray_counts *co
         in->wet_rays[wet] = in->shadow_rays[i];
         in->wet_shadow[wet++] = i;
     }
-    in->kernel->intersect(in->pack->bvh, in->wet_rays, wet, in->wet_hits, in->kernel_scratch);
+    in->kernel->intersect(in->pack->bvh, in->pack, in->wet_rays, wet, in->wet_hits, in->kernel_scratch);
     counts->rays += wet;
     for (uint32_t i = 0; i < wet; i++) {
         in->blocked[i] = 0;
@@ -253,7 +253,7 @@ static uint32_t surface_shadows(mr_integrator *in, uint32_t n, mr_ray_counts *co
 static void gather_light(mr_integrator *in, uint32_t n, uint32_t bounce, mr_ray_counts *counts)
 {
     n = surface_shadows(in, n, counts);
-    in->kernel->occluded(in->pack->bvh, in->shadow_rays, n, in->blocked, in->kernel_scratch);
+    in->kernel->occluded(in->pack->bvh, in->pack, in->shadow_rays, n, in->blocked, in->kernel_scratch);
     counts->rays += n;
     uint32_t lit = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -288,7 +288,7 @@ void BUILD(mr_integrator *in, uint32_t count, mr_ray_counts *counts)
     counts->paths += count;
     queues next = {.on = count};
     for (uint32_t bounce = 0, half = 0; next.on; bounce++, half ^= 1) {
-        in->kernel->intersect(in->pack->bvh, in->rays[half], next.on, in->hits, in->kernel_scratch);
+        in->kernel->intersect(in->pack->bvh, in->pack, in->rays[half], next.on, in->hits, in->kernel_scratch);
         counts->rays += next.on;
         next = shade(in, half, next.on, bounce);
         if (next.shadows) gather_light(in, next.shadows, bounce, counts);

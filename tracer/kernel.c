@@ -73,6 +73,7 @@ typedef struct wave {
     ray_setup nobody __attribute__((aligned(64))); /* what the lanes beyond the last raw ray become */
     /* the call */
     const char *base;
+    const mr_pack *pack; /* for triangles with holes, or NULL */
     const mr_ray *rays;
     const mr_bvh_node *root;
     uint32_t count, taken; /* rays, rays begun */
@@ -430,13 +431,24 @@ INLINE const mr_bvh_leaf *leaf_at(const wave *w, uint32_t ref)
     return (const mr_bvh_leaf *)(const void *)(w->base + mr_ref_offset(ref));
 }
 
+/* Takes from the hits in bits those that went through holes (rule 6); ask: which are to be looked at. */
+static __attribute__((noinline, cold)) unsigned drop_holes(wave *w, unsigned hit, unsigned ask)
+{
+    for (; w->pack && ask; ask &= ask - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(ask);
+        if (!candidate_is_solid(&w->candidates, i, w->pack, slot_at(w, w->of_candidate[i])->instance)) hit &= ~(1u << i);
+    }
+    return hit;
+}
+
 /* Puts the candidates to the exact rule; the slots take what is hit. Empties the list. */
 INLINE void decide(wave *w, int any)
 {
     candidates *c = &w->candidates;
     vf8 t;
     float all[8] __attribute__((aligned(32)));
-    unsigned hit = candidates_accept(c, &t);
+    unsigned ask, hit = candidates_accept(c, &t, &ask);
+    if (__builtin_expect(ask, 0)) hit = drop_holes(w, hit, ask);
     vf_store(all, t);
     for (; hit; hit &= hit - 1) {
         int i = __builtin_ctz(hit);
@@ -572,9 +584,10 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
     deal(&w->node, &w->leaf, R, w->from, w->next, n, w->node.n, NULL);
 }
 
-INLINE void wave_init(wave *w, const void *bvh, const mr_ray *rays, uint32_t count)
+INLINE void wave_init(wave *w, const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count)
 {
     w->base = bvh;
+    w->pack = pack;
     w->rays = rays;
     w->count = count;
     w->taken = w->candidates.n = w->turn = 0;
@@ -590,9 +603,9 @@ INLINE void wave_init(wave *w, const void *bvh, const mr_ray *rays, uint32_t cou
     }
 }
 
-INLINE void trace_batch(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits, uint8_t *blocked, wave *w, int any)
+INLINE void trace_batch(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, mr_hit *hits, uint8_t *blocked, wave *w, int any)
 {
-    wave_init(w, bvh, rays, count < BATCH ? count : BATCH);
+    wave_init(w, bvh, pack, rays, count < BATCH ? count : BATCH);
     for (;;) {
         if (w->rare.n >= DONE_MIN || w->node.n + w->leaf.n < DONE_MIN) rare_pass(w, hits, blocked, any);
         if (!w->node.n && !w->leaf.n && !w->rare.n) return;
@@ -601,14 +614,14 @@ INLINE void trace_batch(const void *bvh, const mr_ray *rays, uint32_t count, mr_
     }
 }
 
-static void intersect(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch)
+static void intersect(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch)
 {
-    for (uint32_t at = 0; at < count; at += BATCH) trace_batch(bvh, rays + at, count - at, hits + at, NULL, scratch, 0);
+    for (uint32_t at = 0; at < count; at += BATCH) trace_batch(bvh, pack, rays + at, count - at, hits + at, NULL, scratch, 0);
 }
 
-static void occluded(const void *bvh, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch)
+static void occluded(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch)
 {
-    for (uint32_t at = 0; at < count; at += BATCH) trace_batch(bvh, rays + at, count - at, NULL, blocked + at, scratch, 1);
+    for (uint32_t at = 0; at < count; at += BATCH) trace_batch(bvh, pack, rays + at, count - at, NULL, blocked + at, scratch, 1);
 }
 
 #if defined(MR_KERNEL_scalar)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "tracer/error.h"
+#include "tracer/pack.h"
 
 /* t counts in |dir|; dir need not be of unit length. tmin >= 0. A ray with a NaN, a zero or an infinite direction hits nothing. */
 typedef struct mr_ray {
@@ -27,10 +28,10 @@ typedef struct mr_hit {
 typedef struct mr_kernel {
     const char *name; /* scalar, sse, avx2, avx512, neon */
     size_t scratch_bytes; /* of one thread's scratch, which must be aligned to 64 */
-    /* Nearest hit of each ray. bvh: a pack's BVH section (checked). Safe from any thread with its own scratch; allocates nothing. */
-    void (*intersect)(const void *bvh, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch);
+    /* Nearest hit of each ray. bvh: a pack's BVH section (checked). pack: asked where triangles have holes (tracer/alpha.h); NULL: none has. Safe from any thread with its own scratch; allocates nothing. */
+    void (*intersect)(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, mr_hit *hits, void *scratch);
     /* Whether anything stands between tmin and tmax: 1 or 0 for each ray. Instances with MR_INSTANCE_NO_SHADOW are passed. */
-    void (*occluded)(const void *bvh, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch);
+    void (*occluded)(const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t count, uint8_t *blocked, void *scratch);
 } mr_kernel;
 
 /* The kernel of that name, or with NULL the best that this machine has; the environment is the command line's to read. MR_USAGE for an unknown name or one that the machine lacks; the message lists those it has. */

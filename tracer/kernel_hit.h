@@ -18,7 +18,9 @@
  *      the ray merely crosses on its way to another part of the triangle must not claim it.)
  *   4. tmin <= t <= tmax.
  *   5. A ray that only asks whether it is blocked is, without rules 2 to 4, if it is in the leaf's box at a t in [tmin, tmax] and passes (rule 1) a
- *      triangle whose extent along the dominant axis lies in [tmin, tmax].
+ *      triangle whose extent along the dominant axis lies in [tmin, tmax]. Not where the leaf has triangles with holes.
+ *   6. In a leaf that has triangles with holes a hit counts where tracer/alpha.h finds the surface, at the weights that the edge functions give: they
+ *      depend on ray and triangle alone.
  *
  * WHY CULLING CANNOT MATTER. Let e be 2^-24, |t| + |o id| >= |plane id| for a slab (o: origin, id: reciprocal direction).
  *   - Leaf interval, ray_interval(): entry plane * id - (o id + 1e-6 |o id|), exit likewise outwards, rounded thrice.
@@ -40,6 +42,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tracer/alpha.h"
 #include "tracer/bvh.h"
 #include "tracer/bvh_format.h"
 #include "tracer/kernel.h"
@@ -204,7 +207,7 @@ INLINE int leaf_blocks(const ray_setup *r, const mr_bvh_leaf *leaf)
     float entry, exit;
     ray_interval(r, leaf->lo, leaf->hi, &entry, &exit);
     exit = exit > 0 ? exit * SPAN : exit;
-    return (entry > r->tmin ? entry : r->tmin) <= (exit < r->t ? exit : r->t);
+    return (entry > r->tmin ? entry : r->tmin) <= (exit < r->t ? exit : r->t) && leaf->holes == 0;
 }
 
 /* Up to eight candidates: lanes of leaves, of any rays, that the quick test let through. */
@@ -229,6 +232,7 @@ INLINE void candidates_add(candidates *c, const ray_setup *r, const mr_bvh_leaf 
 
 /* What the exact rule needs, a candidate a lane. "d": in the ray's permuted axes. */
 typedef struct candidate_rows {
+    unsigned holes;                        /* bits: the leaf has triangles with holes */
     vf8 id[3], oid[3], tmin, t;            /* the ray */
     vf8 org[3], shear[3];                  /* d */
     vf8 lo[3], hi[3];                      /* the leaf's box */
@@ -262,6 +266,7 @@ INLINE void candidates_load(candidates *c, candidate_rows *x)
     load_rows((const void *const *)c->ray, offsetof(ray_setup, oid), row);
     for (int a = 0; a < 3; a++) x->oid[a] = row[a];
     load_rows((const void *const *)c->leaf, offsetof(mr_bvh_leaf, lo), row);
+    x->holes = vm_bits(vf_lt(vf_set(0), row[7]));
     for (int a = 0; a < 3; a++) {
         vf8 v = vf_load(c->corner[a]);
         x->lo[a] = row[a];
@@ -307,8 +312,23 @@ INLINE void candidates_interval(const candidate_rows *x, vf8 *entry, vf8 *exit)
     *exit = vf_select(vf_lt(vf_set(0), *exit), vf_mul(*exit, vf_set(SPAN)), *exit);
 }
 
-/* Rules 2 to 4 for the candidates: those hit as bits, their t in *t_out. (Eight at a time, since most leaves that are hit are hit in one lane.) */
-INLINE unsigned candidates_accept(candidates *c, vf8 *t_out)
+/* Rule 6 for candidate i. */
+INLINE int candidate_is_solid(const candidates *c, uint32_t i, const mr_pack *pack, uint32_t instance)
+{
+    const ray_setup *r = c->ray[i];
+    float x[3], y[3];
+    for (int v = 0; v < 3; v++) {
+        float z = r->org[2] - c->corner[3 * v + 2][i];
+        x[v] = (r->org[0] - c->corner[3 * v][i]) - r->shear[0] * z;
+        y[v] = (r->org[1] - c->corner[3 * v + 1][i]) - r->shear[1] * z;
+    }
+    float u = x[2] * y[1] - y[2] * x[1], v = x[0] * y[2] - y[0] * x[2], w = x[1] * y[0] - y[1] * x[0], sum = (u + v) + w;
+    return mr_alpha_is_solid(pack, instance, c->leaf[i]->triangle[c->lane[i]], (const float[3]){ u / sum, v / sum, w / sum });
+}
+
+/* Rules 2 to 4 for the candidates: those hit as bits, their t in *t_out; *ask: those of them for rule 6. (Eight at a time, since most leaves that are hit
+ * are hit in one lane.) */
+INLINE unsigned candidates_accept(candidates *c, vf8 *t_out, unsigned *ask)
 {
     candidate_rows x;
     vf8 first, last, entry, exit;
@@ -326,6 +346,7 @@ INLINE unsigned candidates_accept(candidates *c, vf8 *t_out)
     unsigned hit = vm_bits(ok) & ((1u << c->n) - 1);
     vm8 near = vf_le(vf_abs(vf_sub(plane, t)), vf_mul(t, vf_set(MOVE)));
     if (__builtin_expect((hit & ~vm_bits(near)) != 0, 0)) hit &= vm_bits(vm_or(near, candidates_explain(&x, num, den, t)));
+    *ask = hit & x.holes;
     return hit;
 }
 

@@ -23,7 +23,7 @@
 #define MR_NONE 0xFFFFFFFFu   /* no index: no texture, no light, no hit */
 #define MR_SPHERE 0xFFFFFFFEu /* mr_hit.triangle of a hit on a sphere instance */
 
-enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 5, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
+enum { MR_HASH_BYTES = 32, MR_PACK_VERSION = 6, MR_PACK_ALIGN = 64, MR_HASH_BLOCK = 1 << 18 /* bytes */ };
 #define MR_PACK_MAGIC "MRAYPACK"
 
 /* What a pack may hold, so that no product of three overflows a float and every conversion to an integer is defined. */
@@ -135,7 +135,8 @@ typedef struct mr_material {
     uint32_t flags;
     float normal_scale;
     uint32_t first_light;        /* of an emissive material's triangles: see mr_light */
-    uint32_t pad[2];
+    float alpha_cutoff;          /* > 0: a triangle is a hole wherever base_texture's alpha is below; 0..2, above 1: nothing of it is left */
+    uint32_t pad[1];
 } mr_material;
 
 enum mr_texel_format { MR_TEXEL_SRGB8, MR_TEXEL_LINEAR8, MR_TEXEL_FLOAT, MR_TEXEL_HALF /* the environment's alone */ };
@@ -154,7 +155,8 @@ enum mr_light_kind { MR_LIGHT_TRIANGLE, MR_LIGHT_SPHERE, MR_LIGHT_SUN, MR_LIGHT_
 
 /* Light kinds and what their fields hold. Emissive triangles are always world geometry (never instanced), and
  * the lights of all triangles that emit are sorted by triangle, so that a hit's light is found by bisection over `index`.
- * Lights stand in the order of their kinds. A sphere that is not scaled uniformly has no light: only paths that meet it find its emission. */
+ * Lights stand in the order of their kinds. A sphere that is not scaled uniformly and a triangle that may have holes
+ * have no light: only paths that meet them find their emission. */
 typedef struct mr_light {
     uint32_t kind;     /* enum mr_light_kind */
     uint32_t index;    /* triangle or instance; 0 otherwise */

@@ -134,7 +134,7 @@ static bool material_is_fine(const check *c, const mr_material *m)
     return in_range(m->base_color, 3, 0, 1) && in_range(&m->metallic, 1, 0, 1) && in_range(&m->roughness, 1, 0, 1) &&
            in_range(m->emission, 3, 0, MR_MAX_RADIANCE) && in_range(&m->ior, 1, 1, 4) && in_range(&m->transmission, 1, 0, 1) &&
            in_range(&m->clearcoat, 1, 0, 1) && in_range(&m->clearcoat_roughness, 1, 0, 1) && in_range(m->absorption, 3, 0, 1e6f) &&
-           in_range(&m->normal_scale, 1, 0, 100) && !(m->flags & ~flags) && texture_ok(c, m->base_texture) && texture_ok(c, m->surface_texture) &&
+           in_range(&m->normal_scale, 1, 0, 100) && in_range(&m->alpha_cutoff, 1, 0, 2) && !(m->flags & ~flags) && texture_ok(c, m->base_texture) && texture_ok(c, m->surface_texture) &&
            texture_ok(c, m->normal_texture) && texture_ok(c, m->emission_texture) && (m->first_light == MR_NONE || m->first_light < c->p->light_count);
 }
 

@@ -82,7 +82,7 @@ def test_a_kernel_of_another_machine_is_refused(emulated, kernel):
     assert f'kernel "{kernel}": this machine has scalar, neon' in run(emulated, "version", code=2, MOBYRAY_KERNEL=kernel).stderr
 
 
-@pytest.mark.parametrize("scene", ("cornell", "spheres"))
+@pytest.mark.parametrize("scene", ("cornell", "spheres", "leaves"))
 def test_the_same_bits(emulated, scenes, tmp_path, scene):
     pack = tmp_path / "scene.pack"
     run([MOBYRAY], "scene", "pack", scenes / scene, "-o", pack)

@@ -8,7 +8,7 @@ import pytest
 from running import MOBYRAY
 
 SIZE = ("--size", "96x72", "--spp", "6", "--seed", "5")
-SCENES = ("cornell", "spheres")
+SCENES = ("cornell", "spheres", "leaves")
 
 # workers, threads, tile
 GRIDS = [(0, 1, 16), (0, 2, 32), (0, 3, 7), (0, 2, 96), (1, 1, 16), (1, 2, 33), (2, 1, 32), (2, 1, 8), (2, 2, 64), (3, 1, 24),

@@ -24,6 +24,7 @@ typedef struct scene {
     const uint8_t *bytes;
     size_t size;
     float bounds[6];
+    const mr_material *materials; /* NULL: nothing has holes; otherwise material 1 has them */
 } scene;
 
 static uint64_t random_state = 1;
@@ -141,6 +142,7 @@ static inline uint32_t scene_instance(scene *s, uint32_t kind, const float to_wo
         s->mesh_bounds = calloc(64, sizeof *s->mesh_bounds);
         s->instance_count = 1;
         for (int i = 0; i < 3; i++) s->instances[0].to_world[5 * i] = s->instances[0].to_object[5 * i] = 1;
+        s->instances[0].material = MR_NONE;
     }
     mr_instance *i = &s->instances[s->instance_count];
     memcpy(i->to_world, to_world, sizeof i->to_world);
@@ -192,6 +194,14 @@ static inline mr_pack scene_pack(const scene *s)
 
 /* ---- scenes with everything in them ---- */
 
+/* Gives half of the triangles material 1, and all vertices texture coordinates. */
+static inline void scene_holes(scene *s)
+{
+    for (uint32_t i = 0; i < s->triangle_count; i++) s->triangles[i].material = random_bits() & 1;
+    for (uint32_t i = 0; i < s->vertex_count; i++)
+        for (int a = 0; a < 2; a++) s->vertices[i].uv[a] = random_in(-2, 2);
+}
+
 /* A soup in the world, two meshes in 12 instances, spheres, one of them without a shadow. */
 static inline void scene_instanced(scene *s, int quality)
 {
@@ -206,15 +216,21 @@ static inline void scene_instanced(scene *s, int quality)
     scene_soup(s, 300, 10, 1, 2);
     scene_floor(s, 4, 30, -2);
     at[3] = s->triangle_count;
-    for (int i = 0; i < 2; i++) mr_bvh_add_mesh(s->bvh, s->vertices, s->triangles, at[i], at[i + 1] - at[i], &root[i], bounds[i], &err);
+    if (s->materials) scene_holes(s);
+    for (int i = 0; i < 2; i++) {
+        mr_bvh_set_holes(s->bvh, s->materials, s->materials && i == 1);
+        mr_bvh_add_mesh(s->bvh, s->vertices, s->triangles, at[i], at[i + 1] - at[i], &root[i], bounds[i], &err);
+    }
     for (int i = 0; i < 12; i++) {
         random_matrix(m, 10);
         scene_instance(s, MR_INSTANCE_MESH, m, root[i & 1], bounds[i & 1], i == 5 ? MR_INSTANCE_NO_SHADOW : 0);
+        if (s->materials && i >= 9) s->instances[s->instance_count - 1].material = i & 1; /* instead of the triangles' own */
     }
     for (int i = 0; i < 8; i++) {
         random_matrix(m, 10);
         scene_instance(s, MR_INSTANCE_SPHERE, m, 0, NULL, i == 3 ? MR_INSTANCE_NO_SHADOW : 0);
     }
+    mr_bvh_set_holes(s->bvh, s->materials, 0);
     (void)scene_finish(s, at[2], at[3] - at[2]);
 }
 
@@ -278,6 +294,7 @@ static inline mr_ray nasty_ray(const scene *s, float extent)
 
 typedef struct reference {
     const uint8_t *base;
+    const mr_pack *pack; /* NULL: no holes */
     const mr_ray *ray;
     int any, blocked;
     mr_hit hit;
@@ -317,13 +334,15 @@ static inline void reference_instance(reference *f, const ray_setup *r, const mr
 static inline void reference_leaf(reference *f, const ray_setup *r, const mr_bvh_leaf *leaf, uint32_t instance)
 {
     vf8 t;
+    unsigned ask;
     candidates c = { .n = 0 };
     unsigned sure, lanes = leaf_quick(r, leaf, &sure);
     if (f->any && sure && leaf_blocks(r, leaf)) f->blocked = 1;
     for (unsigned m = lanes; m; m &= m - 1) candidates_add(&c, r, leaf, (uint32_t)__builtin_ctz(m));
     if (!c.n) return;
-    for (unsigned m = candidates_accept(&c, &t); m; m &= m - 1) {
+    for (unsigned m = candidates_accept(&c, &t, &ask); m; m &= m - 1) {
         int i = __builtin_ctz(m);
+        if (f->pack && ask >> i & 1 && !candidate_is_solid(&c, (uint32_t)i, f->pack, instance)) continue;
         reference_take(f, t.v[i], instance, leaf->triangle[c.lane[i]]);
     }
 }
@@ -343,9 +362,9 @@ static inline void reference_walk(reference *f, const ray_setup *r, uint32_t ref
     }
 }
 
-static inline mr_hit reference_trace(const void *bvh, const mr_ray *ray, int any, int *blocked)
+static inline mr_hit reference_trace(const void *bvh, const mr_pack *pack, const mr_ray *ray, int any, int *blocked)
 {
-    reference f = { .base = bvh, .ray = ray, .any = any, .hit = { ray->tmax, MR_NONE, 0, 0 } };
+    reference f = { .base = bvh, .pack = pack, .ray = ray, .any = any, .hit = { ray->tmax, MR_NONE, 0, 0 } };
     ray_setup r;
     if (reference_prepare(ray, &r)) reference_walk(&f, &r, 0, 0);
     *blocked = f.blocked;

@@ -308,8 +308,8 @@ static void trace_with(const mr_kernel *k, const scene *s, const uint8_t *bvh)
     random_state = 22;
     for (int i = 0; i < N; i++) rays[i] = nasty_ray(s, 5);
     random_state = state;
-    k->intersect(bvh, rays, N, hits, scratch);
-    k->occluded(bvh, rays, N, blocked, scratch);
+    k->intersect(bvh, NULL, rays, N, hits, scratch);
+    k->occluded(bvh, NULL, rays, N, blocked, scratch);
     for (int i = 0; i < N; i++) {
         assert_true(hits[i].triangle < s->triangle_count || hits[i].triangle == MR_NONE || hits[i].triangle == MR_SPHERE);
         assert_true(hits[i].instance < s->instance_count);

@@ -15,7 +15,7 @@ typedef struct answers {
     uint8_t blocked[BATCH];
 } answers;
 
-static void ask(const mr_kernel *k, const void *bvh, const mr_ray *rays, uint32_t n, uint32_t step, answers *out)
+static void ask(const mr_kernel *k, const void *bvh, const mr_pack *pack, const mr_ray *rays, uint32_t n, uint32_t step, answers *out)
 {
     void *scratch = aligned_alloc(64, (k->scratch_bytes + 63) / 64 * 64);
     assert_non_null(scratch);
@@ -23,8 +23,8 @@ static void ask(const mr_kernel *k, const void *bvh, const mr_ray *rays, uint32_
     memset(out, 0xEE, sizeof *out);
     for (uint32_t i = 0; i < n; i += step) {
         uint32_t m = n - i < step ? n - i : step;
-        k->intersect(bvh, rays + i, m, out->hits + i, scratch);
-        k->occluded(bvh, rays + i, m, out->blocked + i, scratch);
+        k->intersect(bvh, pack, rays + i, m, out->hits + i, scratch);
+        k->occluded(bvh, pack, rays + i, m, out->blocked + i, scratch);
     }
     free(scratch);
 }
@@ -39,25 +39,30 @@ static void assert_same_hit(const mr_hit *is, const mr_hit *want, const mr_ray *
 }
 
 /* Traces n rays in every way and compares with the reference. Returns how many hit. */
-static uint32_t compare(const scene *s, const mr_ray *rays, uint32_t n)
+static uint32_t compare_with(const scene *s, const mr_pack *pack, const mr_ray *rays, uint32_t n)
 {
     static answers want, is;
     static const uint32_t steps[] = { BATCH, 64, 7, 1 };
     uint32_t hits = 0;
     int blocked;
     for (uint32_t i = 0; i < n; i++) {
-        want.hits[i] = reference_trace(s->bytes, &rays[i], 0, &blocked);
+        want.hits[i] = reference_trace(s->bytes, pack, &rays[i], 0, &blocked);
         hits += want.hits[i].triangle != MR_NONE;
-        (void)reference_trace(s->bytes, &rays[i], 1, &blocked);
+        (void)reference_trace(s->bytes, pack, &rays[i], 1, &blocked);
         want.blocked[i] = (uint8_t)blocked;
     }
     for (unsigned k = 0; mr_kernel_at(k); k++)
         for (unsigned j = 0; j < 4; j++) {
-            ask(mr_kernel_at(k), s->bytes, rays, n, steps[j], &is);
+            ask(mr_kernel_at(k), s->bytes, pack, rays, n, steps[j], &is);
             for (uint32_t i = 0; i < n; i++) assert_same_hit(&is.hits[i], &want.hits[i], &rays[i], mr_kernel_at(k)->name);
             assert_memory_equal(is.blocked, want.blocked, n);
         }
     return hits;
+}
+
+static uint32_t compare(const scene *s, const mr_ray *rays, uint32_t n)
+{
+    return compare_with(s, NULL, rays, n);
 }
 
 static void compare_nasty(const scene *s, float extent, int rounds)
@@ -133,6 +138,36 @@ static void instances_agree_with_the_reference(void **state)
     }
 }
 
+/* Triangles of both kinds in leaves together, instances that give their mesh another material, textures of either format and wrap. */
+static void holes_agree_with_the_reference(void **state)
+{
+    (void)state;
+    static mr_ray rays[BATCH];
+    static float texels[2][8 * 8 * 4] __attribute__((aligned(16))); /* floats; bytes */
+    random_state = 99;
+    for (int i = 0; i < 8 * 8 * 4; i++) texels[0][i] = random_in(0, 1);
+    for (int i = 0; i < 8 * 8 * 4; i++) ((uint8_t *)texels[1])[i] = (uint8_t)random_bits();
+    const mr_texture textures[2] = { { 0, 8, 8, MR_TEXEL_FLOAT, MR_WRAP_CLAMP }, { sizeof texels[0], 8, 8, MR_TEXEL_SRGB8, MR_WRAP_REPEAT } };
+    for (uint32_t i = 0; i < 2; i++) {
+        const mr_material materials[2] = { { .base_texture = i }, { .base_texture = i, .alpha_cutoff = 0.6f } };
+        uint32_t through, solid;
+        scene s = { .materials = materials };
+        scene_instanced(&s, (int)i);
+        mr_pack pack = scene_pack(&s);
+        pack.materials = materials;
+        pack.material_count = pack.texture_count = 2;
+        pack.textures = textures;
+        pack.texels = (const uint8_t *)texels;
+        for (int round = 0; round < 3; round++) {
+            for (int k = 0; k < BATCH; k++) rays[k] = nasty_ray(&s, 12);
+            through = compare_with(&s, &pack, rays, BATCH);
+            solid = compare(&s, rays, BATCH);
+            assert_true(through > 100 && solid > through + 20);
+        }
+        scene_free(&s);
+    }
+}
+
 static void coherent_rays_agree_with_the_reference(void **state)
 {
     (void)state;
@@ -196,7 +231,7 @@ static void closed_surfaces_have_no_gaps(void **state)
                 rays[i].dir[a] = p[a] - rays[i].org[a];
             }
         }
-        ask(k, s.bytes, rays, BATCH, BATCH, &is);
+        ask(k, s.bytes, NULL, rays, BATCH, BATCH, &is);
         for (int i = 0; i < BATCH; i++) {
             assert_int_not_equal(is.hits[i].triangle, MR_NONE);
             assert_true(fabsf(is.hits[i].t - 1) < 1e-3f);
@@ -252,7 +287,7 @@ static void hits_are_where_geometry_says(void **state)
         rays[i] = (mr_ray){ .tmin = 0.001f, .tmax = 100 };
         for (int a = 0; a < 3; a++) rays[i].org[a] = random_in(-2, 2), rays[i].dir[a] = random_in(-1, 1);
     }
-    ask(k, s.bytes, rays, BATCH, BATCH, &is);
+    ask(k, s.bytes, NULL, rays, BATCH, BATCH, &is);
     for (int i = 0; i < BATCH; i++) {
         double best = INFINITY, t, inside;
         uint32_t triangle = MR_NONE;
@@ -287,7 +322,7 @@ static void spheres_are_hit_on_their_surface(void **state)
     s.bvh = mr_bvh_new(MR_BVH_MEDIUM, 1);
     assert_int_equal(scene_finish(&s, 0, 0), MR_OK);
     assert_int_equal(mr_kernel_pick(&k, NULL, &err), MR_OK);
-    ask(k, s.bytes, rays, 3, 3, &is);
+    ask(k, s.bytes, NULL, rays, 3, 3, &is);
     assert_true(fabsf(is.hits[0].t - 9.75f) < 1e-4f); /* from outside */
     assert_true(fabsf(is.hits[1].t - 0.4f) < 1e-5f);  /* from inside */
     assert_int_equal(is.hits[0].triangle, MR_SPHERE);
@@ -311,7 +346,7 @@ static void shadows_pass_what_casts_none(void **state)
     s.bvh = mr_bvh_new(MR_BVH_MEDIUM, 1);
     assert_int_equal(scene_finish(&s, 0, 0), MR_OK);
     assert_int_equal(mr_kernel_pick(&k, NULL, &err), MR_OK);
-    ask(k, s.bytes, &ray, 1, 1, &is);
+    ask(k, s.bytes, NULL, &ray, 1, 1, &is);
     assert_int_equal(is.hits[0].instance, 1);
     assert_int_equal(is.blocked[0], 0);
     scene_free(&s);
@@ -337,7 +372,7 @@ static void odd_rays_hit_nothing(void **state)
         int blocked, nan = 0;
         for (int f = 0; f < 8; f++) nan |= isnan(((float *)&rays[i])[f]);
         if (!nan && i % 10 != 5) continue;
-        assert_int_equal(reference_trace(s.bytes, &rays[i], 0, &blocked).triangle, MR_NONE);
+        assert_int_equal(reference_trace(s.bytes, NULL, &rays[i], 0, &blocked).triangle, MR_NONE);
     }
     scene_free(&s);
 }
@@ -379,7 +414,7 @@ int main(void)
         cmocka_unit_test(soups_agree_with_the_reference),   cmocka_unit_test(slivers_agree_with_the_reference),
         cmocka_unit_test(scales_agree_with_the_reference),  cmocka_unit_test(flat_things_agree_with_the_reference),
         cmocka_unit_test(instances_agree_with_the_reference), cmocka_unit_test(coherent_rays_agree_with_the_reference),
-        cmocka_unit_test(beams_agree_with_the_reference),
+        cmocka_unit_test(beams_agree_with_the_reference),   cmocka_unit_test(holes_agree_with_the_reference),
         cmocka_unit_test(closed_surfaces_have_no_gaps),     cmocka_unit_test(hits_are_where_geometry_says),
         cmocka_unit_test(spheres_are_hit_on_their_surface), cmocka_unit_test(shadows_pass_what_casts_none),
         cmocka_unit_test(odd_rays_hit_nothing),             cmocka_unit_test(an_empty_scene_is_missed),

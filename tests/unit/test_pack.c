@@ -310,7 +310,7 @@ static void lies_are_named(void **state)
     header->section[MR_SECTION_MATERIALS].count = 0;
     expect_refusal(copy, "section 5: found 0 elements");
     header->version = 99;
-    expect_refusal(copy, "found pack version 99, expected 5");
+    expect_refusal(copy, "found pack version 99, expected 6");
     free(copy);
 }
 

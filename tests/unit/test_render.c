@@ -171,6 +171,37 @@ static void transparent_shadow(void **state)
     assert_close(c.x, 0.5f / MR_PI * 2, 0.01f);
 }
 
+/* A sheet whose texture is a hole for u < 0.5, over a floor under the sun: what the camera sees at the sheet's texture coordinate u, from above the sheet
+ * or from below it; with a second, far copy the sheet is an instance, which brings the material with the holes if `own` is not set. */
+static float through_sheet(const char *camera, double u, int copies, int own)
+{
+    char scene[4096], root[512];
+    assert_non_null(getcwd(root, sizeof root));
+    int n = snprintf(scene, sizeof scene,
+                     "{\"camera\":{\"position\":[0,%s,0],\"target\":[0,0,0],\"up\":[0,0,-1],\"fov_deg\":2},\"film\":{\"size\":[16,16],\"spp\":16},\"integrator\":{\"max_bounces\":1},"
+                     "\"textures\":{\"t\":{\"file\":\"%s/tests/scenes/good/holes.png\",\"wrap\":\"clamp\"}},\"materials\":{\"m\":{\"base_color\":[0.5,0.5,0.5],\"roughness\":1,\"ior\":1},"
+                     "\"s\":{\"base_color\":[0.1,0.1,0.1],\"roughness\":1,\"ior\":1,\"base_texture\":\"t\",\"alpha_cutoff\":0.5}},"
+                     "\"meshes\":{\"f\":{\"shape\":\"quad\",\"points\":[[-1,0,1],[1,0,1],[1,0,-1],[-1,0,-1]]},"
+                     "\"w\":{\"shape\":\"quad\",\"material\":\"%s\",\"points\":[[%g,0.5,2],[%g,0.5,2],[%g,0.5,-2],[%g,0.5,-2]]}},\"objects\":[{\"mesh\":\"f\",\"material\":\"m\"},{\"mesh\":\"w\",\"material\":\"s\"}%s],"
+                     "\"lights\":[{\"type\":\"sun\",\"direction\":[0,1,0],\"irradiance\":2}]}",
+                     camera, root, own ? "s" : "m", -4 * u, 4 - 4 * u, 4 - 4 * u, -4 * u, copies > 1 ? ",{\"mesh\":\"w\",\"transform\":{\"translate\":[0,-50,0]}}" : "");
+    assert_true(n > 0 && (size_t)n < sizeof scene);
+    return middle(scene, 16, 16, 8).x;
+}
+
+static void holes(void **state)
+{
+    (void)state;
+    const float floor = 0.5f / MR_PI * 2, sheet = 0.1f / MR_PI * 2;
+    for (int copies = 1; copies <= 2; copies++)
+        for (int own = 0; own < 2; own++) {
+            assert_close(through_sheet("1", 0.25, copies, own), floor, 0.01f);
+            assert_close(through_sheet("1", 0.75, copies, own), sheet, 0.01f);
+            assert_close(through_sheet("0.3", 0.25, copies, own), floor, 0.01f); /* its shadow */
+            assert_true(through_sheet("0.3", 0.75, copies, own) == 0);
+        }
+}
+
 static const char *const rich_scene =
     "{\"camera\":{\"position\":[1,2,6],\"target\":[0,0.5,0],\"focal_mm\":40,\"f_number\":1.4,\"focus_distance\":6},\"film\":{\"size\":[60,40],\"spp\":8},"
     "\"integrator\":{\"max_bounces\":6,\"roulette_after\":2},\"materials\":{\"a\":{\"base_color\":[0.8,0.3,0.2],\"roughness\":0.3,\"clearcoat\":1},\"g\":{\"type\":\"glass\",\"ior\":1.5,\"absorption\":[0.2,0.1,0]},"
@@ -243,7 +274,7 @@ static void tiles_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(furnace), cmocka_unit_test(sun_on_a_floor), cmocka_unit_test(sphere_over_a_floor), cmocka_unit_test(quad_over_a_floor),
-                                        cmocka_unit_test(environment_on_a_floor), cmocka_unit_test(absorption), cmocka_unit_test(transparent_shadow),
+                                        cmocka_unit_test(environment_on_a_floor), cmocka_unit_test(absorption), cmocka_unit_test(transparent_shadow), cmocka_unit_test(holes),
                                         cmocka_unit_test(same_film_for_any_split_and_kernel), cmocka_unit_test(stops_when_told), cmocka_unit_test(tiles_are_checked) };
     return cmocka_run_group_tests_name("render", tests, NULL, NULL);
 }

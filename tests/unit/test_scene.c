@@ -119,6 +119,8 @@ static const struct bad_scene {
     {"sense-scale", "objects[0].transform: found a transform that flattens everything"},
     {"sense-matrix", "objects[0].transform: found a transform that flattens everything"},
     {"sense-far", "objects: an object without a name: found a transform that flattens it or carries it beyond 1e+09 m"},
+    {"sense-holes", "materials.m: found an object, expected a base_texture, whose alpha alpha_cutoff is compared with"},
+    {"range-alpha", "materials.m.alpha_cutoff: found 1.5, expected a number 0..1"},
     {"sense-sun", "lights[0].direction: found a list of 3, expected a vector that is not zero"},
     {"name-material", "objects[0].material: found \"n\", expected the name of a material of this scene"},
     {"name-mesh", "objects[0].mesh: found \"c\", expected the name of a mesh of this scene"},
@@ -175,6 +177,7 @@ static void every_key_is_read(void **state)
     const mr_material *m = &d.materials[0].m;
     assert_int_equal(m->flags, MR_MATERIAL_VERTEX_COLOR | MR_MATERIAL_FLAT);
     assert_near(m->emission[2], 6, 1e-6);
+    assert_near(m->alpha_cutoff, 0.5, 0);
     assert_near(m->base_color[1], 0.473531f, 1e-5); /* 0xb7 decoded */
     assert_int_equal(d.materials[1].m.flags, MR_MATERIAL_GLASS | MR_MATERIAL_TRANSPARENT_SHADOW);
     assert_int_equal(d.mesh_count, 5);
@@ -495,6 +498,8 @@ static void a_gltf_brings_nodes_and_textures(void **state)
     assert_int_equal(model.image_count, 2);
     const mr_material *m = &model.materials[model.triangles[0].material];
     assert_near(m->metallic, 0.25, 1e-6);
+    assert_near(m->alpha_cutoff, 0.25 / 0.5, 1e-6); /* alphaMode MASK; the base colour's own alpha is 0.5 */
+    assert_near(m->transmission, 0, 0);
     assert_near(m->base_color[1], 0.5, 1e-6);
     assert_int_equal(model.images[m->base_texture].format, MR_TEXEL_SRGB8);
     assert_int_equal(model.images[m->surface_texture].format, MR_TEXEL_LINEAR8);

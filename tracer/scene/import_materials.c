@@ -157,6 +157,17 @@ static void from_shininess(const struct aiMaterial *from, mr_material *m)
     if (get_number(from, "$mat.shininess", &s, 0, 1e6f) && s > 0) m->roughness = powf(2 / (s + 2), 0.25f);
 }
 
+/* glTF's alphaMode MASK. The factor of the alpha (glTF's base colour has one) is put into the cutoff. */
+static bool get_holes(const struct aiMaterial *from, float opacity, mr_material *m)
+{
+    struct aiString mode;
+    float cutoff = 0.5f;
+    if (aiGetMaterialString(from, "$mat.gltf.alphaMode", 0, 0, &mode) != aiReturn_SUCCESS || strcmp(mode.data, "MASK") != 0) return false;
+    (void)get_number(from, "$mat.gltf.alphaCutoff", &cutoff, 0, 2);
+    m->alpha_cutoff = cutoff > 2 * opacity ? 2 : cutoff > 0 ? cutoff / opacity : 0;
+    return true;
+}
+
 static mr_material convert(const struct aiMaterial *from)
 {
     mr_material m = mr_material_default();
@@ -168,7 +179,8 @@ static mr_material convert(const struct aiMaterial *from)
     (void)get_number(from, "$mat.clearcoat.roughnessFactor", &m.clearcoat_roughness, 0, 1);
     (void)get_number(from, "$mat.transmission.factor", &m.transmission, 0, 1);
     if (get_number(from, "$mat.refracti", &m.ior, 0, 4) && m.ior < 1.01f) m.ior = 1.5f; /* exporters write 0 or 1 for "not said" */
-    if (get_number(from, "$mat.opacity", &opacity, 0, 1) && opacity < 1 && !(m.transmission > 0)) m.transmission = 1 - opacity;
+    bool translucent = get_number(from, "$mat.opacity", &opacity, 0, 1) && opacity < 1 && !(m.transmission > 0);
+    if (!get_holes(from, opacity, &m) && translucent) m.transmission = 1 - opacity;
     (void)get_number(from, "$mat.emissiveIntensity", &strength, 0, 1e6f);
     if (get_color(from, "$clr.emissive", m.emission, 1000))
         for (size_t c = 0; c < 3; c++) m.emission[c] *= strength;

@@ -203,6 +203,16 @@ static int add_world_object(mr_build *build, const mr_desc_object *object)
     return status;
 }
 
+/* Whether an instance of the mesh gives it a material that may have holes. */
+static bool instances_have_holes(const mr_build *build, uint32_t mesh)
+{
+    for (uint32_t i = build->first_user[mesh]; i != MR_NONE; i = build->next_user[i]) {
+        uint32_t material = build->desc->objects[i].material;
+        if (material != MR_NONE && build->materials[material].alpha_cutoff > 0) return true;
+    }
+    return false;
+}
+
 static int add_mesh(mr_build *build, uint32_t mesh, uint32_t *root, float bounds[6])
 {
     const mr_model *model = &build->models[mesh];
@@ -214,6 +224,7 @@ static int add_mesh(mr_build *build, uint32_t mesh, uint32_t *root, float bounds
     }
     build->vertex_count += model->vertex_count;
     build->triangle_count += model->triangle_count;
+    mr_bvh_set_holes(build->bvh, build->materials, instances_have_holes(build, mesh));
     return mr_bvh_add_mesh(build->bvh, build->vertices, build->triangles, first, model->triangle_count, root, bounds, build->err);
 }
 
@@ -312,9 +323,11 @@ int mr_build_layout(mr_build *build)
         build->bvh = mr_bvh_new(build->options->quality, build->options->threads);
         status = build->bvh ? fill(build) : no_memory(build);
     }
-    if (!status)
+    if (!status) {
+        mr_bvh_set_holes(build->bvh, build->materials, false);
         status = mr_bvh_finish(build->bvh, build->vertices, build->triangles, 0, build->world_triangles, build->instances, build->instance_count,
                                (const float(*)[6])build->mesh_bounds, bounds, build->err);
+    }
     if (!status) set_bounds(&build->settings, bounds);
     return status;
 }

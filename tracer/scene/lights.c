@@ -57,7 +57,7 @@ static int add_triangles(mr_build *build, const double *luminance)
     int status = MR_OK;
     for (uint32_t i = 0; i < build->world_triangles && !status; i++) {
         const mr_triangle *t = &build->triangles[i];
-        if (!(luminance[t->material] > 0)) continue;
+        if (!(luminance[t->material] > 0) || build->materials[t->material].alpha_cutoff > 0) continue; /* a sampled point might lie in a hole */
         vec3 normal = triangle_area(build, t);
         double length = v3_length(normal);
         float area = (float)length;

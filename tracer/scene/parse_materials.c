@@ -61,6 +61,15 @@ static void parse_base(mr_parse *parse, const mr_node *node, mr_material *m)
     m->normal_scale = (float)mr_read_number(reader, node, "normal_scale", 1, 0, 100);
 }
 
+/* Holes where the base texture's alpha is low. */
+static void parse_holes(mr_parse *parse, const mr_node *node, mr_material *m)
+{
+    mr_reader *reader = &parse->reader;
+    m->alpha_cutoff = unit_number(reader, node, "alpha_cutoff", 0);
+    if (m->alpha_cutoff > 0 && m->base_texture == MR_NONE)
+        (void)mr_reader_fail(reader, node, "a base_texture, whose alpha alpha_cutoff is compared with");
+}
+
 static void parse_dielectric(mr_parse *parse, const mr_node *node, mr_material *m)
 {
     mr_reader *reader = &parse->reader;
@@ -99,7 +108,7 @@ static void parse_flags(mr_reader *reader, const mr_node *node, mr_material *m)
 
 static void parse_material(mr_parse *parse, const mr_node *node, mr_desc_material *material)
 {
-    static const char *const keys[] = {"type", "base_color", "base_texture", "vertex_colors", "metallic", "roughness", "surface_texture", "normal_texture",
+    static const char *const keys[] = {"type", "base_color", "base_texture", "alpha_cutoff", "vertex_colors", "metallic", "roughness", "surface_texture", "normal_texture",
                                        "normal_scale", "ior", "transmission", "clearcoat", "clearcoat_roughness", "emission", "emission_strength",
                                        "emission_texture", "absorption", "transparent_shadows", "flat", NULL};
     mr_reader *reader = &parse->reader;
@@ -109,6 +118,7 @@ static void parse_material(mr_parse *parse, const mr_node *node, mr_desc_materia
     material->m = mr_material_default();
     parse_flags(reader, node, &material->m);
     parse_base(parse, node, &material->m);
+    parse_holes(parse, node, &material->m);
     parse_dielectric(parse, node, &material->m);
     parse_emission(parse, node, &material->m);
 }
