@@ -140,6 +140,7 @@ struct co_scheduler {
     uint64_t open_paths;       /* of all jobs */
     uint64_t rate;             /* rays a second of all workers */
     uint64_t sum_us, sum_rays, sum_paths; /* of the last results of all */
+    uint64_t rays_in;          /* of all that was ever committed */
     uint64_t lease_us, ticked_us, result_us; /* result_us: the last was taken */
     co_action *actions;
     uint32_t action_capacity, action_first, action_count;

@@ -51,6 +51,23 @@ enum {
     CO_ACCOUNT_LEASES = 1 << 22   /* indices: more than all workers' credit can make */
 };
 
+/* How many workers are wanted (coordinator/desired.h) */
+enum {
+    CO_TARGET_S = 60,          /* in which work should be done, when nothing else is said: a person waits so long */
+    CO_COOL_DOWN_S = 30,       /* the next job often comes soon after the last */
+    CO_DESIRED_MOST = 10000,   /* workers; beyond it somebody has made a mistake */
+    CO_START_MOST_S = 600,     /* a worker that has not come for so long will not */
+    CO_START_FADE = 8,         /* joins after which an old delay counts a third */
+    CO_SPEED_FADE_S = 10,      /* seconds over which the mean speed is smoothed: some results of each worker */
+    CO_DESIRED_GAP_MS = 5000,  /* more than so much does not pass between two questions */
+    CO_DESIRED_EVERY_MS = 200  /* how often the server asks the rule */
+};
+#define CO_DESIRED_SLACK 1.1   /* work that takes up to 10 % longer than its target is not worth another worker */
+#define CO_DESIRED_BAND 0.5    /* fewer are wanted in mid-work only when half of them would do */
+#define CO_SPREAD 0.5          /* of workers' speeds, in units of their mean, before three of them were seen */
+#define CO_SPREAD_SURE 1.5     /* standard errors by which a mean speed may be wrong */
+#define CO_GAIN_LEAST 0.2      /* of what more workers should have brought: below it they share cores */
+
 /* The server */
 enum {
     CO_POLL_MOST_MS = 100,

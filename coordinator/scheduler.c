@@ -273,7 +273,9 @@ static void commit(co_scheduler *s, job *j, const co_result *r, uint16_t bands, 
 {
     uint64_t all = co_ledger_paths(j, r->unit, r->bands), new = co_ledger_paths(j, r->unit, bands);
     co_ledger_commit(s, j, r->unit, bands, now_us);
-    j->sums.rays += (uint64_t)((double)r->rays * (double)new / (double)all);
+    uint64_t rays = (uint64_t)((double)r->rays * (double)new / (double)all);
+    j->sums.rays += rays;
+    s->rays_in += rays;
     j->sums.result_bytes += r->bytes;
 }
 

@@ -113,6 +113,10 @@ void co_scheduler_restore_totals(co_scheduler *s, uint64_t job, uint64_t rays, u
 /* While held, no unit is given out; what is out may come in. */
 void co_scheduler_hold(co_scheduler *s, uint64_t now_us, int held);
 
+/* What the rule of coordinator/desired.h goes by. O(workers + jobs). */
+struct co_demand;
+void co_scheduler_demand(const co_scheduler *s, struct co_demand *out);
+
 uint64_t co_scheduler_open(const co_scheduler *s);   /* paths that nobody has been given, of all jobs */
 uint32_t co_scheduler_workers(const co_scheduler *s);
 uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer); /* 0: not a worker */

@@ -119,6 +119,10 @@ static void happen(world *w, const event *e)
         if (e->at == w->ticks_at) co_scheduler_tick(w->scheduler, world_hub_now(w)); /* else another was set since */
     } else if (e->kind == DISTURB) {
         disturb(w);
+    } else if (e->kind == ARRIVE) {
+        world_check(w, world_hub_arrive(w, e->worker) == 0, "a job cannot be submitted");
+    } else if (e->kind == SCALE) {
+        world_scale_turn(w);
     } else if (e->kind == TO_HUB) {
         world_hub_event(w, e);
     } else {
@@ -170,7 +174,7 @@ static void step(world *w)
     w->report->events++;
     happen(w, &e);
     world_hub_act(w);
-    if (e.kind == TO_HUB || e.kind == DISTURB || (e.kind == TICK && e.at == w->ticks_at)) {
+    if (e.kind == TO_HUB || e.kind == DISTURB || e.kind == ARRIVE || (e.kind == TICK && e.at == w->ticks_at)) {
         set_tick(w);
         note_dry(w);
     }
@@ -189,6 +193,9 @@ static int create(world *w)
     if (world_hub_create(w)) return -1;
     w->config.unit_us /= w->needed / c->jobs / co_plan_units(&w->jobs[0].plan); /* from here on: microseconds a ray */
     if (world_workers_create(w)) return -1;
+    if (c->autoscale && world_scale_create(w)) return -1;
+    for (uint32_t k = 0; (c->autoscale || c->gap_s > 0) && k < c->jobs; k++)
+        world_push(w, (event){ .at = 1 + (uint64_t)(k * c->gap_s * 1e6), .kind = ARRIVE, .worker = k });
     if (c->restarts || c->jumps) world_push(w, (event){ .at = c->restart_every_us, .kind = DISTURB });
     return 0;
 }
@@ -224,8 +231,12 @@ static void summarize(world *w)
         qsort(w->unit_times, w->time_count, sizeof *w->unit_times, by_value);
         r->unit_s = w->unit_times[w->time_count / 2] * 1e-6;
     }
+    if (w->config.autoscale) r->useful_s = w->needed / w->scale.speed * 1e-6;
     count_wrong(w);
 }
+
+/* With an orchestrator: when it has taken the workers away again, too. */
+static int over(const world *w) { return world_all_ended(w) && (!w->config.autoscale || w->scale.over); }
 
 static int run(world *w)
 {
@@ -233,7 +244,7 @@ static int run(world *w)
     w->now = 1;
     world_hub_act(w);
     set_tick(w);
-    while (!world_all_ended(w) && !w->failed) {
+    while (!over(w) && !w->failed) {
         if ((!w->count && !w->beat_count) || (double)w->now > w->config.end_s * 1e6) world_check(w, 0, "the jobs do not end");
         else step(w);
     }

@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "coordinator/desired.h"
 #include "tracer/error.h"
 #include "tracer/render.h"
 
@@ -37,6 +38,10 @@ typedef struct co_world_config {
     uint32_t restarts, jumps;   /* of the coordinator; of its clock, by up to a day both ways */
     uint32_t restart_every_us;  /* between two restarts or jumps */
     uint32_t audit_every;       /* 0: never the slow way */
+    int autoscale;              /* workers are started and stopped as coordinator/desired.h wishes; `workers` is then the most there can be */
+    co_scaling scaling;
+    double start_s;             /* from an order to a worker that joins: 0.8 to 1.2 times this */
+    double gap_s;               /* a job comes so many seconds after the one before it */
     double end_s;               /* virtual time after which a job should have ended */
 } co_world_config;
 
@@ -50,6 +55,11 @@ typedef struct co_world_report {
     uint64_t events, tiles, redone, verified, late;
     uint32_t aside, evicted, lost; /* tiles put aside, liars, workers lost */
     uint64_t wrong;             /* bands in the pictures that a liar has made */
+    uint32_t right, peak;       /* autoscale: workers that the work takes, by what the world alone knows; the most that were wished for */
+    uint32_t turns;             /* how often the wish changed its direction */
+    double up_s;                /* from the first job until four fifths of them were there; 0: never */
+    double worker_s, useful_s;  /* seconds of workers, their start included; of them that the work would have taken a worker of mean speed */
+    double start_s;             /* as the rule has learnt it */
     double paths_share[16];     /* of the first jobs: its share of all paths committed when the first one of them ended */
 } co_world_report;
 

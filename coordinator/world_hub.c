@@ -56,7 +56,8 @@ static int create_job(world *w, world_job *j)
     j->failures = calloc(j->units, 1);
     if (!j->cost || !j->committed || !j->given || !j->failures) return -1;
     for (uint32_t i = 0; i < tiles; i++) j->cost[i] = RAYS_A_PATH * world_lognormal(w, c->cost_sigma);
-    for (uint32_t u = 0; u < j->units; u++) w->needed += world_rays(w, j, u, co_bands_all(co_plan_unit(&j->plan, u).height));
+    for (uint32_t u = 0; u < j->units; u++) j->rays += world_rays(w, j, u, co_bands_all(co_plan_unit(&j->plan, u).height));
+    w->needed += j->rays;
     return 0;
 }
 
@@ -72,7 +73,14 @@ int world_hub_create(world *w)
     if (!w->scheduler) return -1;
     co_scheduler_keep_secret(w->scheduler, w->config.seed);
     for (unsigned k = 0; k < w->config.jobs; k++)
-        if (create_job(w, &w->jobs[k]) || submit(w, &w->jobs[k])) return -1;
+        if (create_job(w, &w->jobs[k]) || (w->config.gap_s <= 0 && submit(w, &w->jobs[k]))) return -1;
+    return 0;
+}
+
+int world_hub_arrive(world *w, uint32_t job)
+{
+    if (!w->jobs[job].id && submit(w, &w->jobs[job])) return -1;
+    if (w->config.autoscale) world_scale_arrived(w);
     return 0;
 }
 
@@ -331,11 +339,16 @@ void world_hub_restart(world *w)
     for (unsigned k = 0; k < w->config.jobs && !w->failed; k++) {
         world_job *j = &w->jobs[k];
         co_scheduler_skip_jobs(w->scheduler, k);
-        if (j->ended) continue;
+        if (j->ended || !j->id) continue;
         world_check(w, submit(w, j) == 0 && j->id == k + 1, "a job cannot be taken up again");
-        for (uint32_t u = 0; u < j->units; u++)
-            if (j->committed[u])
-                world_check(w, co_scheduler_restore(w->scheduler, world_hub_now(w), j->id, u, j->committed[u]) == j->committed[u], "a tile was not restored");
+        double rays = 0;
+        for (uint32_t u = 0; u < j->units; u++) {
+            if (!j->committed[u]) continue;
+            rays += world_rays(w, j, u, j->committed[u]);
+            world_check(w, co_scheduler_restore(w->scheduler, world_hub_now(w), j->id, u, j->committed[u]) == j->committed[u], "a tile was not restored");
+        }
+        co_scheduler_restore_totals(w->scheduler, j->id, (uint64_t)rays, 0, 0);
     }
+    if (w->config.autoscale) co_desired_init(&w->scale.desired, &w->config.scaling);
     world_disconnect_all(w);
 }

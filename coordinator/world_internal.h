@@ -10,7 +10,7 @@ enum { WORLD_LEASE_MS = 1000, WORLD_JOBS_MOST = 16, HEARTBEAT_US = 200000 };
 #define SECOND UINT64_C(1000000)
 #define DAY (86400 * SECOND)
 
-enum event_kind { TO_HUB, TO_WORKER, FINISH, SPAWN, LOSE, RECONNECT, DISTURB, TICK };
+enum event_kind { TO_HUB, TO_WORKER, FINISH, SPAWN, LOSE, RECONNECT, DISTURB, TICK, SCALE, ARRIVE };
 enum hub_kind { HUB_HELLO, HUB_RESULT, HUB_FAILED, HUB_RETURN, HUB_DRAIN, HUB_GOODBYE, HUB_PING, HUB_DISCONNECTED };
 
 typedef struct piece { /* in a worker's hands */
@@ -42,7 +42,7 @@ typedef struct world_worker {
     uint64_t incarnation, delay_us, paused_until, last_out, last_in, came_us;
     uint64_t out_blocked_until, in_blocked_until;
     double us_per_ray;
-    uint8_t alive, leaving, liar, banned;
+    uint8_t alive, leaving, liar, banned, starting;
     piece *queue, *active;
 } world_worker;
 
@@ -62,8 +62,17 @@ typedef struct world_job {
     size_t commitment_count, commitment_capacity;
     uint32_t units, missing_bands_units;
     uint64_t paths;
+    double rays;
     int ended, cancelled;
 } world_job;
+
+typedef struct world_scale { /* the orchestrator: world_scale.c */
+    co_desired desired;
+    double speed;            /* rays a microsecond of the mean worker */
+    uint64_t arrived_us, turns;
+    uint32_t last;
+    int direction, over;
+} world_scale;
 
 typedef struct world {
     co_world_config config;
@@ -82,6 +91,7 @@ typedef struct world {
     world_job jobs[WORLD_JOBS_MOST];
     co_action *put_off;      /* actions that an eviction overtakes: world_hub.c */
     size_t put_off_count, put_off_capacity;
+    world_scale scale;
     uint64_t dry_us, last_us;
     double needed, traced, lost, offered; /* rays */
     float *unit_times;
@@ -105,7 +115,16 @@ void world_beat(world *w, uint32_t i, uint32_t life); /* a heartbeat is due */
 void world_disconnect_all(world *w);         /* the coordinator died: they look for it */
 void world_leave_off(world *w, world_worker *me, double *account); /* what runs was for nothing so far */
 
+void world_worker_leave(world *w, uint32_t i);  /* told to stop: hands back, finishes what runs, says goodbye */
+void world_worker_cancel(world *w, uint32_t i); /* one that still starts */
+
+/* The orchestrator */
+int world_scale_create(world *w);
+void world_scale_arrived(world *w);
+void world_scale_turn(world *w);
+
 /* The hub */
+int world_hub_arrive(world *w, uint32_t job); /* a job comes */
 int world_hub_create(world *w);
 void world_hub_free(world *w);
 void world_hub_event(world *w, const event *e);

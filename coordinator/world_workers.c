@@ -54,9 +54,10 @@ static void spawn(world *w, uint32_t i)
     world_worker *me = &w->workers[i];
     me->life++;
     me->alive = 1;
+    me->starting = 0;
     me->leaving = me->banned = 0;
     me->running = me->queued = 0;
-    me->came_us = w->now;
+    if (!w->config.autoscale) me->came_us = w->now; /* else: since it was ordered */
     me->paused_until = me->out_blocked_until = me->in_blocked_until = 0;
     me->incarnation = (uint64_t)world_random(w) << 32 | world_random(w);
     connect_worker(w, i);
@@ -80,6 +81,7 @@ static void gone(world *w, uint32_t i, uint64_t back_us)
     me->alive = 0;
     me->life++;
     me->running = me->queued = 0;
+    if (w->config.autoscale) return; /* the orchestrator replaces it */
     world_push(w, (event){ .at = w->now + back_us, .kind = SPAWN, .worker = i, .life = me->life });
 }
 
@@ -137,6 +139,20 @@ static void leave(world *w, uint32_t i)
     me->leaving = 1;
     say(w, i, HUB_DRAIN);
     while (me->queued > 0) say_lease(w, i, HUB_RETURN, me->queue[--me->queued].lease);
+}
+
+static void leave_when_done(world *w, uint32_t i);
+
+void world_worker_leave(world *w, uint32_t i)
+{
+    leave(w, i);
+    leave_when_done(w, i);
+}
+
+void world_worker_cancel(world *w, uint32_t i)
+{
+    w->workers[i].starting = 0;
+    w->workers[i].life++;
 }
 
 static void leave_when_done(world *w, uint32_t i)
@@ -331,7 +347,8 @@ static int create(world *w, uint32_t i)
     me->us_per_ray = c->unit_us * slowness;
     me->delay_us = c->delay_us / 2 + world_random(w) % (c->delay_us + 1);
     me->liar = i >= c->workers - c->liars;
-    world_push(w, (event){ .at = 1 + (uint64_t)(world_uniform(w) * c->join_s * 1e6), .kind = SPAWN, .worker = i });
+    uint64_t at = 1 + (uint64_t)(world_uniform(w) * c->join_s * 1e6);
+    if (!c->autoscale || i < c->scaling.min) world_push(w, (event){ .at = at, .kind = SPAWN, .worker = i });
     return me->active ? 0 : -1;
 }
 
