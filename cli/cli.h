@@ -45,6 +45,9 @@ typedef struct cli_picture {
     {"tile", 0, ARG_COUNT, &(picture).tile, 1, MR_MAX_TILE, "N", "side of a tile in pixels (default: chosen from the picture)"},      \
     {"seed", 0, ARG_COUNT, &(picture).seed, 0, UINT32_MAX, "N", "of the random numbers (default: 0)"}
 
+/* Workers that a coordinator wants, and that an autoscaler starts, when nothing is said: a mistake should not cost a thousand machines. */
+enum { CLI_MAX_WORKERS = 100 };
+
 /* How a job is to be done, for a static co_job_options. */
 #define CLI_JOB_DEFAULTS {.priority = 5}
 #define CLI_JOB_OPTIONS(how)                                                                                                           \

@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "coordinator/limits.h"
 #include "coordinator/server.h"
 #include "tracer/film.h"
 
@@ -26,6 +27,7 @@ static cli_picture asked;
 static const char *endpoint = "tcp://127.0.0.1:5555", *output, *report, *state, *key;
 static const char *pictures = ".";
 static uint32_t lease_ms, verify;
+static co_scaling scaling = {.target_s = CO_TARGET_S, .max = CLI_MAX_WORKERS, .cool_down_s = CO_COOL_DOWN_S};
 static int exit_when_done, insecure, quiet;
 
 static const arg_option options[] = {
@@ -37,6 +39,11 @@ static const arg_option options[] = {
     {"state", 0, ARG_TEXT, &state, 0, 0, "DIR", "keep jobs and finished tiles in this folder, and go on with what is in it"},
     {"pictures", 0, ARG_TEXT, &pictures, 0, 0, "DIR", "where pictures of `mobyray submit` go, as job-NUMBER-NAME; made if missing (default: the current folder)"},
     {"verify", 0, ARG_COUNT, &verify, 0, 100, "PERCENT", "of the tiles of every job are done twice by different workers and compared"},
+    {"target-seconds", 0, ARG_COUNT, &scaling.target_s, 1, 1000000, "SECONDS", "want so many workers that work is done in this time (default: 60)"},
+    {"target-queue", 0, ARG_COUNT, &scaling.target_queue, 1, 1000000, "N", "want a worker for each N tiles that are left, instead"},
+    {"min-workers", 0, ARG_COUNT, &scaling.min, 0, CO_DESIRED_MOST, "N", "want no fewer, also when idle (default: 0)"},
+    {"max-workers", 0, ARG_COUNT, &scaling.max, 1, CO_DESIRED_MOST, "N", "want no more (default: 100)"},
+    {"cool-down", 0, ARG_COUNT, &scaling.cool_down_s, 0, 86400, "SECONDS", "want fewer only when fewer were enough for so long (default: 30)"},
     {"lease", 0, ARG_COUNT, &lease_ms, 100, 3600000, "MS", "a worker silent for so many milliseconds is lost (default: 900)"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write SCENE's closing figures as JSON"},
@@ -249,6 +256,8 @@ static int check_reach(mr_error *err)
 static int check(const char *scene, mr_error *err)
 {
     int status = check_reach(err);
+    if (status == MR_OK && scaling.min > scaling.max)
+        status = mr_fail(err, MR_USAGE, "--min-workers %u is more than --max-workers %u", scaling.min, scaling.max);
     if (status == MR_OK && verify && state) status = mr_fail(err, MR_USAGE, "--verify and --state exclude each other: a journal cannot take back what it has accepted");
     if (status == MR_OK && scene && !output) status = cli_default_output(&output, scene, err);
     if (status == MR_OK && output) status = cli_check_output(output, err);
@@ -259,7 +268,7 @@ static int check(const char *scene, mr_error *err)
 static int open_server(coordinator *c, mr_error *err)
 {
     co_keys keys = {.permits = NULL};
-    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .verify_percent = verify, .log = log_line, .user = &c->bar};
+    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .scaling = scaling, .verify_percent = verify, .log = log_line, .user = &c->bar};
     int status = key ? keys_load_coordinator(key, &keys, err) : MR_OK;
     if (status == MR_OK) status = co_server_open(&c->server, &config, err);
     keys_wipe(&keys);

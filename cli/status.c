@@ -7,10 +7,12 @@
 #include "cli/keys.h"
 
 static const char *endpoint = "tcp://127.0.0.1:5555", *key;
-static int as_json;
+static int as_json, summary;
 
 static const arg_option options[] = {
-    CLI_CLUSTER_OPTIONS(endpoint, key), {"json", 0, ARG_FLAG, &as_json, 0, 0, "", "an array of objects instead of a table"}, {.name = NULL}};
+    CLI_CLUSTER_OPTIONS(endpoint, key), {"json", 0, ARG_FLAG, &as_json, 0, 0, "", "an array of objects instead of a table"},
+    {"summary", 0, ARG_FLAG, &summary, 0, 0, "", "of the cluster, and how many workers it wants, instead of its jobs; --json: an object"},
+    {.name = NULL}};
 
 static double share_done(const co_listed_job *job)
 {
@@ -79,11 +81,60 @@ static int print_json(co_client_config *config, mr_error *err)
     return status;
 }
 
+static int ask_cluster(const co_client_config *config, void *user, mr_error *err)
+{
+    return co_client_cluster(config, user, err);
+}
+
+static void print_cluster(const co_cluster *c)
+{
+    printf("%u worker%s (%u threads, %u busy), %u wanted: %s\n", c->workers, c->workers == 1 ? "" : "s", c->threads, c->busy, c->desired, c->reason);
+}
+
+static void add_known(cJSON *json, const char *name, double value)
+{
+    (void)(value > 0 ? cJSON_AddNumberToObject(json, name, value) : cJSON_AddNullToObject(json, name));
+}
+
+static int print_cluster_json(const co_cluster *c, mr_error *err)
+{
+    cJSON *json = cJSON_CreateObject();
+    (void)cJSON_AddNumberToObject(json, "workers", c->workers);
+    (void)cJSON_AddNumberToObject(json, "threads", c->threads);
+    (void)cJSON_AddNumberToObject(json, "busy_workers", c->busy);
+    (void)cJSON_AddNumberToObject(json, "jobs", c->jobs);
+    (void)cJSON_AddNumberToObject(json, "tiles_left", (double)c->tiles_left);
+    (void)cJSON_AddNumberToObject(json, "desired_workers", c->desired);
+    (void)cJSON_AddStringToObject(json, "desired_reason", c->reason);
+    (void)cJSON_AddNumberToObject(json, "min_workers", c->min);
+    (void)cJSON_AddNumberToObject(json, "max_workers", c->max);
+    add_known(json, "work_left_s", c->work_s);
+    add_known(json, "worker_start_s", c->start_s);
+    (void)cJSON_AddNumberToObject(json, "uptime_s", c->up_s);
+    char *text = cJSON_Print(json);
+    cJSON_Delete(json);
+    if (!text) return mr_fail(err, MR_FAILED, "out of memory");
+    printf("%s\n", text);
+    free(text);
+    return MR_OK;
+}
+
+static int run_summary(mr_error *err)
+{
+    co_client_config config = {.endpoint = NULL};
+    co_cluster cluster = {.workers = 0};
+    int status = jobs_talk(endpoint, key, &config, ask_cluster, &cluster, err);
+    if (status == MR_OK && as_json) return print_cluster_json(&cluster, err);
+    if (status == MR_OK) print_cluster(&cluster);
+    return status;
+}
+
 static int run_status(const arg_result *args, mr_error *err)
 {
     co_client_config config = {.endpoint = NULL};
     int headed = 0;
     (void)args;
+    if (summary) return run_summary(err);
     if (as_json) return print_json(&config, err);
     int status = jobs_talk(endpoint, key, &config, list, &headed, err);
     if (status == MR_OK) print_head(&headed);

@@ -38,6 +38,16 @@ int co_client_jobs(const co_client_config *config, void (*each)(void *user, cons
 /* Where the threads' time went while a job was under way, or (0) since the coordinator started. */
 int co_client_account(const co_client_config *config, uint64_t job, co_account_report *out, mr_error *err);
 
+/* The cluster as a whole, and how many workers its coordinator wants (coordinator/desired.h). */
+typedef struct co_cluster {
+    uint64_t tiles_left;
+    uint32_t workers, threads, busy, jobs; /* workers that take work, of them with something in hand; jobs that have not ended */
+    uint32_t desired, min, max;
+    double up_s, work_s, start_s;          /* since the coordinator started; worker-seconds that are left; a worker's start, as learnt. 0: not known */
+    char reason[CO_DESIRED_TEXT];
+} co_cluster;
+int co_client_cluster(const co_client_config *config, co_cluster *out, mr_error *err);
+
 /* MR_FAILED: no such job, or it has ended already, or it is not a client's. */
 int co_client_cancel(const co_client_config *config, uint64_t job, mr_error *err);
 

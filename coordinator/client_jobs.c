@@ -59,7 +59,7 @@ static int heard(talk *t, mr_error *err, int *status)
     return verdict == WIRE_OK || *status;
 }
 
-/* Asks, and waits for JOB_STATUS, ACCOUNT or ERROR. */
+/* Asks, and waits for JOB_STATUS, ACCOUNT, CLUSTER or ERROR. */
 static int ask(talk *t, uint8_t type, uint64_t job, mr_error *err)
 {
     uint64_t end = now_ms() + t->timeout_ms;
@@ -72,7 +72,8 @@ static int ask(talk *t, uint8_t type, uint64_t job, mr_error *err)
         co_dial_wait(&t->dial, (int)(end - now));
         if (co_dial_refused(&t->dial, err)) return MR_FAILED;
         while (heard(t, err, &status))
-            if (status || t->in.type == WIRE_JOB_STATUS || t->in.type == WIRE_ACCOUNT || t->in.type == WIRE_ERROR) return status;
+            if (status || t->in.type == WIRE_JOB_STATUS || t->in.type == WIRE_ACCOUNT || t->in.type == WIRE_CLUSTER || t->in.type == WIRE_ERROR)
+                return status;
     }
     return mr_fail(err, MR_FAILED, "no coordinator at %s%s", t->dial.endpoint, co_dial_hint(&t->dial));
 }
@@ -124,6 +125,22 @@ int co_client_account(const co_client_config *config, uint64_t job, co_account_r
     if (!status) status = ask(t, WIRE_NEED_ACCOUNT, job, err);
     if (!status && t->in.type == WIRE_ERROR) status = mr_fail(err, MR_FAILED, "%s: %s", config->endpoint, t->in.error.text);
     if (!status && t->in.type == WIRE_ACCOUNT) co_account_of_wire(&t->in.account, out);
+    hang_up(t);
+    return status;
+}
+
+int co_client_cluster(const co_client_config *config, co_cluster *out, mr_error *err)
+{
+    talk *t = NULL;
+    int status = call(&t, config, err);
+    if (!status) status = ask(t, WIRE_NEED_CLUSTER, 0, err);
+    if (!status && t->in.type == WIRE_ERROR) status = mr_fail(err, MR_FAILED, "%s: %s", config->endpoint, t->in.error.text);
+    if (!status && t->in.type == WIRE_CLUSTER) {
+        const wire_cluster *c = &t->in.cluster;
+        *out = (co_cluster){ .tiles_left = c->tiles_left, .workers = c->workers, .threads = c->threads, .busy = c->busy, .jobs = c->jobs, .desired = c->desired,
+                             .min = c->min, .max = c->max, .up_s = (double)c->up_ms * 1e-3, .work_s = (double)c->work_ms * 1e-3, .start_s = c->start_ms * 1e-3 };
+        (void)snprintf(out->reason, sizeof out->reason, "%.*s", CO_DESIRED_TEXT - 1, c->reason);
+    }
     hang_up(t);
     return status;
 }

@@ -190,9 +190,9 @@ static void decide(co_desired *d, const co_demand *m, uint64_t passed_us)
         why = "more would not be faster: those that came last share cores with the others";
         up = least(up, greatest(d->ceiling, d->workers));
     }
-    if (up > d->workers && too_late(d, m)) {
+    if (up > greatest(d->workers, m->workers) && too_late(d, m)) {
         why = "the work will be done before another worker could start";
-        up = d->workers;
+        up = greatest(d->workers, m->workers);
     }
     if (up > d->rule.max) why = "as many as are allowed (--max-workers)";
     up = least(up, d->rule.max);

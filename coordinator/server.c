@@ -52,6 +52,7 @@ int co_server_open(co_server **out, const co_config *config, mr_error *err)
     co_server *s = calloc(1, sizeof *s);
     if (!s) return mr_fail(err, MR_FAILED, "no memory for a coordinator");
     s->config = *config;
+    s->opened_us = co_now_us();
     int status = start(s, err);
     if (status) co_server_close(s);
     else *out = s;
@@ -392,6 +393,7 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     }
     s->chunks_wait = co_server_send_chunks(s, co_now_us());
     co_server_clients_tick(s, co_now_us());
+    co_server_wish(s, co_now_us());
     status = co_state_tick(s, err);
     co_server_flush(s);
     co_account_open_work(s->account, co_now_us(), co_scheduler_open(s->scheduler) > 0);

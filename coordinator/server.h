@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "coordinator/account.h"
+#include "coordinator/desired.h"
 #include "coordinator/guard.h"
 #include "tracer/error.h"
 #include "tracer/film.h"
@@ -21,6 +22,7 @@ typedef struct co_config {
     const co_keys *keys;   /* NULL: whoever reaches the endpoint may work and submit. Borrowed for co_server_open only */
     const char *state;     /* a folder: jobs and results are kept there and survive a crash (coordinator/journal.h); NULL: in memory alone */
     uint32_t lease_ms;     /* a worker silent for so long is lost; 0: the default */
+    co_scaling scaling;    /* how many workers to wish for; target_s 0: as by default, and nothing of it in the log */
     uint32_t verify_percent; /* at least this share of the tiles of every job is done twice and compared */
     int null_workers;      /* takes workers that trace nothing, and no others: to measure the coordinator itself; every picture is noise */
     void (*slice)(void *user, const co_slice *slice); /* what every thread did, as it becomes known; may be NULL */
@@ -83,6 +85,10 @@ int co_server_owned(const co_server *server, uint64_t after, co_owned *out);
 uint64_t co_server_next_job(const co_server *server, uint64_t after); /* ids in order; 0: no more */
 uint32_t co_server_worker_count(const co_server *server);
 /* Where the threads' time went while a job was under way (0: since the server was opened). MR_FAILED: no such job. */
+/* How many workers are wanted, and why; what there is to do. As of the last step; all zero before the first. */
+const co_desired *co_server_desired(const co_server *server);
+const co_demand *co_server_demand(const co_server *server);
+
 int co_server_account(const co_server *server, uint64_t job, co_account_report *out);
 
 /* Tells every worker that there will be no more work (they exit) and waits up to timeout_ms for the messages to leave. */

@@ -295,6 +295,7 @@ int co_server_client_said(co_server *s, uint64_t now_us, uint32_t peer)
     case WIRE_PACK_CHUNK: pack_chunk(s, now_us, peer); return 1;
     case WIRE_STATUS: status(s, now_us, peer); return 1;
     case WIRE_NEXT_JOB: next_job(s, peer); return 1;
+    case WIRE_NEED_CLUSTER: co_server_send_cluster(s, now_us, peer); return 1;
     case WIRE_NEED_ACCOUNT: co_server_send_account(s, now_us, peer, s->in.job.job); return 1;
     case WIRE_NEED_FILM: need_film(s, now_us, peer); return 1;
     case WIRE_CANCEL: end_job(s, now_us, peer, 0); return 1;

@@ -81,6 +81,9 @@ struct co_server {
     co_config config;
     co_router *router;
     co_scheduler *scheduler;
+    co_desired desired;       /* server_desired.c */
+    co_demand demand;         /* as it was asked for last */
+    uint64_t wished_us, opened_us;
     co_account *account;      /* where the threads' time goes */
     server_job *jobs;
     upload *uploads;
@@ -146,6 +149,10 @@ void co_server_lose(co_server *s, uint32_t peer, int why);
 /* What a worker traced, for the account (server_account.c). bands: of `all`, those that were not in yet. */
 void co_server_note_result(co_server *s, uint64_t now_us, uint32_t peer, const mr_tile *tile, uint16_t all, uint16_t bands, size_t frame_bytes);
 void co_server_note_spent(co_server *s, uint64_t now_us, uint32_t peer);
+/* How many workers are wanted (server_desired.c): looks again, when it is time to; tells a client. */
+void co_server_wish(co_server *s, uint64_t now_us);
+void co_server_send_cluster(co_server *s, uint64_t now_us, uint32_t peer);
+
 void co_server_send_account(co_server *s, uint64_t now_us, uint32_t peer, uint64_t job);
 uint64_t co_server_cpu_us(void); /* of this process */
 

@@ -165,6 +165,16 @@ static void job_status(wire_cursor *c, message *m)
     wire_text(c, s->text, sizeof s->text);
 }
 
+static void cluster(wire_cursor *c, message *m)
+{
+    wire_cluster *k = &m->cluster;
+    uint64_t *counts[] = { &k->epoch, &k->up_ms, &k->tiles_left, &k->work_ms };
+    uint32_t *numbers[] = { &k->workers, &k->threads, &k->busy, &k->jobs, &k->desired, &k->min, &k->max, &k->start_ms };
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) wire_u64(c, counts[i]);
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) wire_u32(c, numbers[i]);
+    wire_text(c, k->reason, sizeof k->reason);
+}
+
 static void rows(wire_cursor *c, message *m)
 {
     wire_u64(c, &m->rows.job);
@@ -234,6 +244,8 @@ static const struct {
     [WIRE_NEXT_JOB] = { "NEXT_JOB", job, 0, CLIENT },
     [WIRE_SPENT] = { "SPENT", spent, 0, WORKER },
     [WIRE_NEED_ACCOUNT] = { "NEED_ACCOUNT", job, 0, CLIENT },
+    [WIRE_NEED_CLUSTER] = { "NEED_CLUSTER", nothing, 0, CLIENT },
+    [WIRE_CLUSTER] = { "CLUSTER", cluster, 0, OURS },
     [WIRE_ACCOUNT] = { "ACCOUNT", account, 0, OURS },
 };
 

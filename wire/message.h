@@ -43,6 +43,8 @@ enum wire_type {
     WIRE_SPENT = 27,       /* worker: this was traced for nothing: it was told to stop in the midst of it */
     WIRE_NEED_ACCOUNT = 28, /* client: where did the threads' time go while job N was under way? 0: since the coordinator started */
     WIRE_ACCOUNT = 29,     /* coordinator: its answer */
+    WIRE_NEED_CLUSTER = 30, /* client: how is the cluster, and how many workers are wanted? */
+    WIRE_CLUSTER = 31,     /* coordinator: its answer */
     WIRE_TYPE_END
 };
 
@@ -186,6 +188,15 @@ typedef struct wire_job_status {
     char text[WIRE_MAX_TEXT]; /* of a job that failed: the missing tiles; of a detached one that is done: its picture's file */
 } wire_job_status;
 
+typedef struct wire_cluster { /* see co_desired and co_demand in coordinator/desired.h */
+    uint64_t epoch, up_ms, tiles_left;
+    uint64_t work_ms;             /* that one worker would need for what is left; 0: not known */
+    uint32_t workers, threads, busy, jobs;
+    uint32_t desired, min, max;
+    uint32_t start_ms;            /* from a wish to a worker that joined; 0: not known */
+    char reason[WIRE_MAX_TEXT];
+} wire_cluster;
+
 typedef struct wire_rows { /* NEED_FILM, FILM_ROWS; payload of the latter: wire/sums.h, width x rows x 3 values */
     uint64_t job;
     uint32_t first_row, rows;
@@ -212,6 +223,7 @@ typedef struct wire_message {
         wire_rows rows;
         wire_spent spent;
         wire_account account;
+        wire_cluster cluster;
     };
     const uint8_t *payload; /* decoded: into the frame; not looked at by wire_encode */
     size_t payload_bytes;

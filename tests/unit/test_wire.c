@@ -63,6 +63,7 @@ static void make(uint8_t type)
     case WIRE_RESULT: out.result = (wire_result){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }; break;
     case WIRE_SPENT: out.spent = (wire_spent){ 1, 2, 3, WIRE_MAX_THREADS - 1, 5, 6, 7 }; break;
     case WIRE_ACCOUNT: fill(&out.account, sizeof out.account); break;
+    case WIRE_CLUSTER: out.cluster = (wire_cluster){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "idle" }; break;
     case WIRE_TILE_FAILED: out.failed = (wire_tile_failed){ 1, 2, 3, 4, "no memory" }; break;
     case WIRE_ERROR: out.error = (wire_error){ WIRE_ERROR_REFUSED, "no" }; break;
     case WIRE_NEED_PACK: out.need = (wire_need_pack){ { 1, 2, 3 }, 1ull << 33, WIRE_CHUNK_BYTES }; break;
