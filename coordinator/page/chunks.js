@@ -7,19 +7,20 @@ import {ApiError} from "./api.js";
 
 export const SIDE = 256;
 const AT_ONCE = 3;               // requests under way: browsers open six to a server, and one is the stream
-const BYTES_PER_S = 3e6;         // after the first filling; a screen of pixels is 4 to 8 MB
-const BURST = 12e6;
+const BYTES_PER_S = 4e6, BYTES_AT_ONCE = 12e6; // a screen of pixels is 4 to 8 MB
+const FETCHES_PER_S = 20, FETCHES_AT_ONCE = 80; // a server counts requests of one address, and a hall of people has one
 const AGAIN_MS = 200;            // between two fetches of a chunk
 const KEPT = 280;                // chunks: 256 KB of pixels, as many on their canvas
 const TONE_MS = 7;               // a frame's share for the tone curve
 const FAILED_MS = 1500;          // until a failed fetch is tried again
+const BUSY_MS = [700, 8000];     // how long to let a server be that says it has too much to do: least, most
 
 const union = (a, b) => a ? [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])] : b;
 
 export class Chunks {
     /* changed: called when there is something new to draw. */
     constructor(api, tone, changed) {
-        Object.assign(this, {api, tone, changed, cache: new Map(), flying: 0, tokens: BURST, refilled: performance.now(), bytes: 0, fetches: 0});
+        Object.assign(this, {api, tone, changed, cache: new Map(), flying: 0, refilled: performance.now(), bytes: 0, fetches: 0});
         this.scratch = new ImageData(SIDE, SIDE);
         this.visible = new Set();
         this.open(null, 0, 0);
@@ -31,7 +32,7 @@ export class Chunks {
         this.cache.clear();
         this.visible.clear();
         this.toTone = new Set();
-        Object.assign(this, {job, width, height, gone: false, tokens: BURST});
+        Object.assign(this, {job, width, height, gone: false, bytesLeft: BYTES_AT_ONCE, fetchesLeft: FETCHES_AT_ONCE, busy: 0, quietUntil: 0});
         this.coarse = 0;
         while (Math.max(width, height) >> this.coarse > 2 * SIDE) this.coarse++;
     }
@@ -109,7 +110,9 @@ export class Chunks {
     /* ---- fetching ---- */
 
     refill(now) {
-        this.tokens = Math.min(BURST, this.tokens + (now - this.refilled) / 1000 * BYTES_PER_S);
+        const passed = (now - this.refilled) / 1000;
+        this.bytesLeft = Math.min(BYTES_AT_ONCE, this.bytesLeft + passed * BYTES_PER_S);
+        this.fetchesLeft = Math.min(FETCHES_AT_ONCE, this.fetchesLeft + passed * FETCHES_PER_S);
         this.refilled = now;
     }
 
@@ -134,7 +137,7 @@ export class Chunks {
         if (this.job === null || this.gone || document.hidden) return;
         const now = performance.now();
         this.refill(now);
-        while (this.flying < AT_ONCE && this.tokens > 0) {
+        while (this.flying < AT_ONCE && this.bytesLeft > 0 && this.fetchesLeft >= 1 && now >= this.quietUntil) {
             const chunk = this.next(now);
             if (!chunk) break;
             this.fetch(chunk);
@@ -150,24 +153,33 @@ export class Chunks {
         chunk.dirty = null;
         chunk.flying = true;
         this.flying++;
-        this.tokens -= 4 * (x1 - x0) * (y1 - y0);
+        this.bytesLeft -= 4 * (x1 - x0) * (y1 - y0);
+        this.fetchesLeft--;
         let wait = AGAIN_MS;
         try {
             const rgbe = await this.api.pixels(this.job, x, y, width, height, step, signal);
             if (signal.aborted) return;
             if (rgbe.length !== 4 * (x1 - x0) * (y1 - y0)) throw new Error(`${rgbe.length} bytes of pixels, expected ${4 * (x1 - x0) * (y1 - y0)}`);
             this.take(chunk, x0, y0, x1, y1, rgbe);
+            this.busy = 0;
         } catch (problem) {
             if (signal.aborted) return;
             chunk.dirty = union(chunk.dirty, [x0, y0, x1, y1]);
             wait = FAILED_MS;
-            if (problem instanceof ApiError && (problem.status === 404 || problem.status === 410)) this.gone = true; // what we have stays
+            if (problem instanceof ApiError) this.refused(problem.status);
         } finally {
             this.flying--;
             chunk.flying = false;
             chunk.again = performance.now() + wait;
             this.pump();
         }
+    }
+
+    refused(status) {
+        if (status === 404 || status === 410) this.gone = true; // what we have stays
+        if (status !== 429 && status !== 503) return;
+        this.busy = Math.min(BUSY_MS[1], Math.max(BUSY_MS[0], 2 * this.busy));
+        this.quietUntil = performance.now() + this.busy * (0.75 + 0.5 * Math.random());
     }
 
     take(chunk, x0, y0, x1, y1, rgbe) {

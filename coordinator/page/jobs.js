@@ -36,8 +36,7 @@ export class Jobs {
     }
 
     update(job) {
-        if (job.state === "forgotten") this.jobs.delete(job.id);
-        else this.jobs.set(job.id, {...this.jobs.get(job.id), ...job});
+        this.jobs.set(job.id, job);
         this.want();
     }
 
@@ -102,6 +101,7 @@ export class Jobs {
         for (const [link, format] of [[card.png, "png"], [card.exr, "exr"]]) {
             link.href = this.api.imageUrl(job.id, format, this.hooks.stops());
             link.download = `${file.replace(/\.(png|exr|hdr|pfm)$/i, "")}.${format}`;
+            link.hidden = job.has_image === false;
             link.setAttribute("aria-label", `Download ${title} as ${format.toUpperCase()}`);
         }
     }
@@ -136,7 +136,7 @@ export class Jobs {
         const select = byId("submit-scene");
         try {
             const list = await this.api.get("scenes");
-            this.scenes = (list.scenes ?? list).map(s => typeof s === "string" ? {name: s} : s);
+            this.scenes = list;
         } catch {
             this.scenes = [];
         }

@@ -10,6 +10,7 @@ import {Workers, isGone} from "./workers.js";
 
 const RESYNC_MS = 10000;         // tiles in flight are asked for anew so often: an event may have been lost
 const TOAST_MS = 5000;
+const TIDY_MS = 15000, GONE_S = 60;
 
 const api = new Api();
 const workers = new Map();       // by id, as the server last said
@@ -64,55 +65,57 @@ async function syncFlights() {
     if (id === undefined || !isActive(picture.job) || api.state !== "live") return;
     try {
         const list = await api.get(`jobs/${id}/in_flight`);
-        if (picture.job?.id === id) picture.replaceFlights((list.in_flight ?? list).map(flight));
+        if (picture.job?.id === id) picture.replaceFlights(list);
     } catch { /* the stream says when the server is gone */ }
 }
 
-const flight = f => ({key: f.slot ?? f.id, x: f.x, y: f.y, width: f.width, height: f.height, worker: f.worker});
-
 /* ---- what the server pushes ---- */
 
+let whole = false;               // the next list of workers is all of them
+
 const listens = {
-    async hello(data) {
-        if (data.epoch !== undefined && data.epoch !== listens.epoch) log.restart();
-        listens.epoch = data.epoch;
-        await refresh();
+    /* The stream has begun: a snapshot follows. What it leaves out is asked for. */
+    hello(data) {
+        if (data.cluster?.epoch !== cluster.epoch || data.last_line < log.last) log.restart();
+        whole = true;
+        picture.replaceFlights([]);
+        listens.cluster(data.cluster);
+        refresh();
     },
 
     cluster(data) {
         cluster = data;
         charts.add(data);
-        put(byId("version"), data.version ? `${data.version}` : "");
+        put(byId("version"), data.version ?? "");
         showEmpty();
     },
 
-    /* The whole list, or those that changed. */
-    workers(data) {
-        const list = data.workers ?? data;
-        if (data.all ?? Array.isArray(data)) workers.clear();
-        for (const w of list) workers.set(w.id, w);
-        for (const id of data.gone ?? []) workers.delete(id);
+    /* Those that came, left or changed, whole; of others their figures alone. */
+    workers(list) {
+        const before = whole ? new Map() : workers;
+        if (whole) workers.clear();
+        whole = false;
+        for (const w of list) {
+            const known = before.get(w.id);
+            if (known || w.name !== undefined) workers.set(w.id, {...known, ...w});
+        }
         showWorkers();
     },
 
-    job(data) {
-        for (const job of data.jobs ?? (Array.isArray(data) ? data : [data])) jobs.update(job);
+    job(job) {
+        jobs.update(job);
         follow();
     },
 
     tiles(data) {
-        const mine = picture.job?.id;
-        for (const part of data.jobs ?? [data]) {
-            if (part.job !== mine) continue;
-            picture.landed((part.released ?? []).map(r => r.id ?? r), true);
-            picture.assigned((part.assigned ?? []).map(flight));
-            picture.changed((part.changed ?? []).map(r => Array.isArray(r) ? r : [r.x, r.y, r.width, r.height]));
-        }
-        fleet.blink((data.landed ?? []).slice(0, 64));
+        if (data.job !== picture.job?.id) return;
+        fleet.blink(picture.landed(data.ended));
+        picture.assigned(data.assigned.map(([slot, x, y, width, height, worker]) => ({slot, x, y, width, height, worker})));
+        picture.changed(data.changed);
     },
 
     log(data) {
-        log.add(data.lines ?? (Array.isArray(data) ? data : [data]));
+        log.add([data]);
     },
 
     state(state) {
@@ -123,21 +126,27 @@ const listens = {
 };
 for (const [name, take] of Object.entries(listens)) api.addEventListener(name, event => take(event.detail));
 
-/* All of it, when the stream has just begun: whatever was missed meanwhile is made good. */
 async function refresh() {
     try {
-        const [team, work, lines, past] = await Promise.all([api.get("workers"), api.get("jobs"), api.get(`log?after=${log.last}`), api.get("history")]);
+        const [work, lines, past] = await Promise.all([api.get("jobs"), api.get(`log?after=${log.last}`), api.get("history")]);
         charts.remember(past);
-        workers.clear();
-        listens.workers({all: true, workers: team.workers ?? team});
-        jobs.set(work.jobs ?? work);
-        log.add(lines.lines ?? lines.log ?? lines);
+        jobs.set(work);
+        log.add(lines);
         follow();
         picture.chunks.touchAll();
         syncFlights();
     } catch (problem) {
         toast(`The server could not be asked: ${problem.message}`, "error");
     }
+}
+
+/* Those that are gone are listed for a minute, ended jobs for as long as the server remembers them. */
+async function tidy() {
+    const old = Date.now() / 1000 - GONE_S;
+    for (const [id, w] of workers) if (w.left_at && w.left_at < old) workers.delete(id);
+    showWorkers();
+    if (api.state !== "live") return;
+    await api.get("jobs").then(list => { jobs.set(list); follow(); }, () => {});
 }
 
 /* ---- what is shown ---- */
@@ -338,5 +347,6 @@ dress(theme === "light" || theme === "dark" ? theme : null);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dress(null));
 picture.view.insets = [10, 10, 10, 10];
 setInterval(syncFlights, RESYNC_MS);
+setInterval(tidy, TIDY_MS);
 api.connect();
 window.mobyray = {api, picture, charts, jobs, workers, table, fleet}; // for the console, and for tests to look at

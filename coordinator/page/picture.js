@@ -52,26 +52,29 @@ export class Picture {
 
     /* ---- tiles ---- */
 
-    /* flights: [{key, x, y, width, height, worker}] */
+    /* flights: [{slot, x, y, width, height, worker}]: pieces of work that were given out. A slot is used again when it is free. */
     assigned(flights) {
-        for (const flight of flights) if (this.flights.size < KEPT) this.flights.set(flight.key, {...flight, born: performance.now()});
+        for (const flight of flights) if (this.flights.size < KEPT) this.flights.set(flight.slot, {...flight, born: performance.now()});
         this.wantLines();
     }
 
-    /* Tiles that are no longer out; those that came in light up. */
-    landed(keys, came) {
-        const born = performance.now();
-        for (const key of keys) {
-            const flight = this.flights.get(key);
-            if (flight && came && this.flashes.length < LIVELY) this.flashes.push({...flight, born});
-            this.flights.delete(key);
+    /* Those of these slots are no longer out: they light up. Returns who had them. */
+    landed(slots) {
+        const born = performance.now(), workers = [];
+        for (const slot of slots) {
+            const flight = this.flights.get(slot);
+            if (!flight) continue;
+            workers.push(flight.worker);
+            if (this.flashes.length < LIVELY) this.flashes.push({...flight, born});
+            this.flights.delete(slot);
         }
         this.wantLines();
+        return workers;
     }
 
     replaceFlights(flights) {
         const before = this.flights;
-        this.flights = new Map(flights.slice(0, KEPT).map(flight => [flight.key, {...flight, born: before.get(flight.key)?.born ?? performance.now()}]));
+        this.flights = new Map(flights.slice(0, KEPT).map(flight => [flight.slot, {...flight, born: before.get(flight.slot)?.born ?? performance.now()}]));
         this.wantLines();
     }
 
