@@ -10,7 +10,8 @@ enum { RUNS_MOST = 1000 };
 
 static cli_picture asked;
 static uint32_t workers = 8, threads = 1, tile_ms = 20, spread = 50, noise = 10, speeds = 1, delay_us = 200, join_s, life_s, runs = 5;
-static int as_json;
+static uint32_t start_ms = 5000, target_s = 60, cool_down_s = 30, least;
+static int as_json, autoscale;
 
 static const arg_option options[] = {
     {"workers", 0, ARG_COUNT, &workers, 1, 10000, "N", "of the cluster (default: 8)"},
@@ -22,6 +23,11 @@ static const arg_option options[] = {
     {"delay-us", 0, ARG_COUNT, &delay_us, 1, 10000000, "US", "of a message, one way (default: 200)"},
     {"join", 0, ARG_COUNT, &join_s, 0, 86400, "SECONDS", "within which the workers come (default: 0, all at once)"},
     {"life", 0, ARG_COUNT, &life_s, 0, 1000000, "SECONDS", "a worker lives on average before it is lost and replaced (default: 0, for ever)"},
+    {"autoscale", 0, ARG_FLAG, &autoscale, 0, 0, "", "workers are started and stopped as a coordinator wants them (docs/SCALING.md), at most --workers"},
+    {"start-delay-ms", 0, ARG_COUNT, &start_ms, 1, 3600000, "MS", "with --autoscale: from the wish to the worker that joins (default: 5000)"},
+    {"target-seconds", 0, ARG_COUNT, &target_s, 1, 1000000, "SECONDS", "with --autoscale, as of the coordinator (default: 60)"},
+    {"cool-down", 0, ARG_COUNT, &cool_down_s, 0, 86400, "SECONDS", "with --autoscale, as of the coordinator (default: 30)"},
+    {"min-workers", 0, ARG_COUNT, &least, 0, 10000, "N", "with --autoscale, as of the coordinator (default: 0)"},
     CLI_PICTURE_OPTIONS(asked),
     {"runs", 0, ARG_COUNT, &runs, 1, RUNS_MOST, "N", "worlds, of seeds --seed and up; the medians count (default: 5)"},
     {"json", 0, ARG_FLAG, &as_json, 0, 0, "", "print an object instead of a table"},
@@ -32,14 +38,23 @@ typedef struct figure {
     double value[RUNS_MOST];
 } figure;
 
-enum { SECONDS, EFFICIENCY, WASTE, TAIL, TILE, REDONE, LOST, FIGURES };
+enum { SECONDS, EFFICIENCY, WASTE, TAIL, TILE, UP, PAID, USEFUL, REDONE, LOST, RIGHT, PEAK, TURNS, FIGURES };
 static figure figures[FIGURES] = {{.name = "seconds", .key = "seconds"},
                                   {.name = "efficiency", .key = "efficiency"},
                                   {.name = "work done for nothing", .key = "waste"},
                                   {.name = "tail: seconds after the queue ran dry", .key = "tail_s"},
                                   {.name = "tile: median seconds", .key = "tile_s"},
+                                  {.name = "seconds until most workers were there", .key = "scale_up_s"},
+                                  {.name = "worker-seconds, starts included", .key = "worker_s"},
+                                  {.name = "worker-seconds that the work takes", .key = "useful_s"},
                                   {.name = "tiles redone", .key = "tiles_redone"},
-                                  {.name = "workers lost", .key = "workers_lost"}};
+                                  {.name = "workers lost", .key = "workers_lost"},
+                                  {.name = "workers that would be right", .key = "workers_right"},
+                                  {.name = "workers wished for at most", .key = "workers_peak"},
+                                  {.name = "changes of direction of the wish", .key = "turns"}};
+
+/* Those of scaling stand only where it is asked for. */
+static int shown(int i) { return autoscale || (i != UP && i != PAID && i != USEFUL && i < RIGHT); }
 
 static int compare(const void *a, const void *b)
 {
@@ -70,12 +85,15 @@ static co_world_config configure(void)
     c.join_s = join_s;
     c.life_s = life_s;
     c.end_s = 1e7;
+    c.autoscale = autoscale;
+    c.start_s = start_ms * 1e-3;
+    c.scaling = (co_scaling){.target_s = target_s, .min = least, .max = workers, .cool_down_s = cool_down_s};
     return c;
 }
 
 static void note(uint32_t run, const co_world_report *r)
 {
-    const double values[FIGURES] = {r->seconds, r->efficiency, r->waste, r->tail_s, r->unit_s, (double)r->redone, r->lost};
+    const double values[FIGURES] = {r->seconds, r->efficiency, r->waste, r->tail_s, r->unit_s, r->up_s, r->worker_s, r->useful_s, (double)r->redone, r->lost, r->right, r->peak, r->turns};
     for (int i = 0; i < FIGURES; i++) figures[i].value[run] = values[i];
 }
 
@@ -86,6 +104,7 @@ static int print_json(uint64_t tiles, mr_error *err)
     (void)cJSON_AddNumberToObject(json, "runs", runs);
     (void)cJSON_AddNumberToObject(json, "tiles", (double)tiles);
     for (int i = 0; i < FIGURES; i++) {
+        if (!shown(i)) continue;
         double middle = median(&figures[i]);
         cJSON *object = cJSON_AddObjectToObject(json, figures[i].key);
         (void)cJSON_AddNumberToObject(object, "median", middle);
@@ -105,6 +124,7 @@ static void print_table(uint64_t tiles)
     printf("%u workers, %llu tiles of %u ms, %u run%s\n\n%-40s %12s %12s %12s\n", workers, (unsigned long long)tiles, tile_ms, runs, runs == 1 ? "" : "s", "",
            "median", "least", "greatest");
     for (int i = 0; i < FIGURES; i++) {
+        if (!shown(i)) continue;
         double scale = i == EFFICIENCY || i == WASTE ? 100 : 1, middle = median(&figures[i]);
         const char *format = scale > 1 ? "%-40s %11.2f%% %11.2f%% %11.2f%%\n" : i >= REDONE ? "%-40s %12.0f %12.0f %12.0f\n" : "%-40s %12.4f %12.4f %12.4f\n";
         printf(format, figures[i].name, middle * scale, figures[i].value[0] * scale, figures[i].value[runs - 1] * scale);

@@ -88,7 +88,7 @@ static int ask_cluster(const co_client_config *config, void *user, mr_error *err
 
 static void print_cluster(const co_cluster *c)
 {
-    printf("%u worker%s (%u threads, %u busy), %u wanted: %s\n", c->workers, c->workers == 1 ? "" : "s", c->threads, c->busy, c->desired, c->reason);
+    printf("%u worker%s (%u thread%s, %u busy), %u wanted: %s\n", c->workers, c->workers == 1 ? "" : "s", c->threads, c->threads == 1 ? "" : "s", c->busy, c->desired, c->reason);
 }
 
 static void add_known(cJSON *json, const char *name, double value)

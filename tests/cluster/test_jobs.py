@@ -93,3 +93,18 @@ def test_simulate(mobyray):
     assert report["tail_s"]["median"] < 1.2 * report["tile_s"]["median"]
     assert mobyray("simulate", "--runs", 2).stdout == mobyray("simulate", "--runs", 2).stdout
     assert "workers lost" in mobyray("simulate", "--life", 2, "--runs", 1).stdout
+
+
+def test_simulate_autoscale(mobyray):
+    report = json.loads(mobyray("simulate", "--autoscale", "--workers", 300, "--tile-ms", 500, "--start-delay-ms", 3000, "--cool-down", 5, "--runs", 2, "--json").stdout)
+    assert report["turns"]["greatest"] == 1 and 20 < report["workers_peak"]["least"] <= report["workers_peak"]["greatest"] <= 1.2 * report["workers_right"]["least"]
+    assert report["useful_s"]["median"] < report["worker_s"]["median"] < 2 * report["useful_s"]["median"]
+
+
+def test_status_summary(cluster, mobyray):
+    cluster.coordinator("--min-workers", 2, "--max-workers", 3)
+    waiting.log_has(cluster.worker(), "joined")
+    state = json.loads(mobyray("status", "--cluster", cluster.endpoint, "--summary", "--json").stdout)
+    assert state["workers"] == 1 and state["desired_workers"] == 2 and state["min_workers"] == 2 and state["max_workers"] == 3 and state["desired_reason"]
+    assert "1 worker (1 thread, 0 busy), 2 wanted" in mobyray("status", "--cluster", cluster.endpoint, "--summary").stdout
+    assert "--min-workers 4" in mobyray("coordinator", "--min-workers", 4, "--max-workers", 3, code=2).stderr
