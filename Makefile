@@ -41,7 +41,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion $(if $(filter 1,$(WERROR)),-Werr
 SAME_BITS := -ffp-contract=off -fno-math-errno -fno-trapping-math
 
 # pkg-config runs when the first file is compiled, not when make starts: `make render` installs it first.
-PACKAGES := libzmq libcjson stb libdeflate OpenEXR assimp libsodium libzstd
+PACKAGES := libzmq libcjson stb libdeflate OpenEXR assimp libsodium libzstd libmicrohttpd
 once = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g'))
 PKG_LIBS = $(call once,PKG_LIBS,$(filter-out %OpenEXR-3_1 %OpenEXRUtil-3_1 %Iex-3_1 %IlmThread-3_1 %Imath-3_1,$(shell pkg-config --libs $(PACKAGES))))
@@ -236,6 +236,9 @@ $(foreach lib,wire coordinator worker cli bench,$(eval $(call library,$(lib))))
 $(B)/lib%.a:
 	@rm -f $@; mkdir -p $(@D)
 	$(AR) rcs $@ $^
+
+# The page is copied into this one by the assembler, which tells nobody (.incbin).
+$(B)/coordinator/http_assets.o: $(wildcard coordinator/page/*) coordinator/openapi.json
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

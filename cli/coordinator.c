@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "cli/web.h"
 #include "coordinator/limits.h"
 #include "coordinator/server.h"
 #include "tracer/film.h"
@@ -29,6 +30,8 @@ static const char *pictures = ".";
 static uint32_t lease_ms, verify;
 static co_scaling scaling = {.target_s = CO_TARGET_S, .max = CLI_MAX_WORKERS, .cool_down_s = CO_COOL_DOWN_S};
 static int exit_when_done, insecure, quiet;
+static web_options web;
+static const char usual_http[] = "127.0.0.1:8080";
 
 static const arg_option options[] = {
     {"listen", 0, ARG_ENDPOINT, &endpoint, 0, 1, "ENDPOINT", "where workers and clients connect (default: tcp://127.0.0.1:5555)"},
@@ -36,6 +39,8 @@ static const arg_option options[] = {
     {"insecure", 0, ARG_FLAG, &insecure, 0, 0, "", "listen beyond this machine without keys: whoever reaches the port may work and submit"},
     {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE", "SCENE's picture: .png, .exr, .hdr or .pfm (default: SCENE's name with .png)"},
     CLI_PICTURE_OPTIONS(asked),
+    CLI_HTTP_OPTIONS(web, "127.0.0.1:8080"),
+    {"scenes", 0, ARG_TEXT, &web.scenes, 0, 0, "DIR", "scenes that may be asked for by name over HTTP"},
     {"state", 0, ARG_TEXT, &state, 0, 0, "DIR", "keep jobs and finished tiles in this folder, and go on with what is in it"},
     {"pictures", 0, ARG_TEXT, &pictures, 0, 0, "DIR", "where pictures of `mobyray submit` go, as job-NUMBER-NAME; made if missing (default: the current folder)"},
     {"verify", 0, ARG_COUNT, &verify, 0, 100, "PERCENT", "of the tiles of every job are done twice by different workers and compared"},
@@ -52,6 +57,7 @@ static const arg_option options[] = {
 
 typedef struct coordinator {
     co_server *server;
+    co_http *http; /* NULL: none */
     progress bar;
     uint64_t job;  /* SCENE's; 0: none */
     int any_job;   /* one has been here, whoever gave it */
@@ -64,6 +70,7 @@ typedef struct coordinator {
 static void say(coordinator *c, const char *line)
 {
     log_line(&c->bar, line);
+    co_board_log(co_http_board(c->http), CO_LOG_INFO, line);
 }
 
 /* The file of a submitted job: a name from a client becomes letters, digits and a few signs, in our own folder. */
@@ -88,6 +95,7 @@ static void conclude(coordinator *c, const co_detached *job)
     (void)snprintf(line, sizeof line, "%.400s", file);
     if (status.state == CO_JOB_DONE && mr_film_save(co_server_film(c->server, job->job), job->pack->settings, file, &err) != MR_OK)
         (void)snprintf(line, sizeof line, "%.500s", err.text);
+    co_board_job_text(co_http_board(c->http), job->job, status.state == CO_JOB_DONE ? line : "");
     co_server_conclude(c->server, job->job, status.state == CO_JOB_DONE ? line : "");
     if (status.state != CO_JOB_DONE) return;
     (void)snprintf(file, sizeof file, "job %llu: %s", (unsigned long long)job->job, line);
@@ -232,6 +240,7 @@ static int run_server(coordinator *c, const char *scene, mr_error *err)
     char line[256];
     (void)snprintf(line, sizeof line, "listening on %s, waiting for workers", co_server_endpoint(c->server));
     say(c, line);
+    web_say(c->http, &web, &c->bar);
     int status = scene ? render_scene(c, scene, err) : MR_OK;
     if (status == MR_OK && scene) c->any_job = 1;
     if (status == MR_OK && scene && !exit_when_done) say(c, "waiting for further jobs: mobyray render or submit SCENE --cluster ENDPOINT");
@@ -268,7 +277,8 @@ static int check(const char *scene, mr_error *err)
 static int open_server(coordinator *c, mr_error *err)
 {
     co_keys keys = {.permits = NULL};
-    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .scaling = scaling, .verify_percent = verify, .log = log_line, .user = &c->bar};
+    const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .scaling = scaling, .verify_percent = verify, .log = log_line, .user = &c->bar,
+                              .board = co_http_board(c->http), .mailbox = co_http_mailbox(c->http)};
     int status = key ? keys_load_coordinator(key, &keys, err) : MR_OK;
     if (status == MR_OK) status = co_server_open(&c->server, &config, err);
     keys_wipe(&keys);
@@ -304,10 +314,13 @@ static int run_coordinator(const arg_result *args, mr_error *err)
     if (status != MR_OK) return status;
     if (scene) status = whole_name(c.picture, output, err);
     if (status == MR_OK && strcmp(pictures, ".") != 0) status = prepare_pictures(err);
+    if (status == MR_OK) status = web_open(&c.http, &web, usual_http, 1, err);
     if (status == MR_OK) status = open_server(&c, err);
-    if (status != MR_OK) return status;
-    status = run_server(&c, scene, err);
-    co_server_close(c.server);
+    if (status == MR_OK) {
+        status = run_server(&c, scene, err);
+        co_server_close(c.server);
+    }
+    co_http_close(c.http);
     mr_pack_close(&c.pack);
     return status;
 }

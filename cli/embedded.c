@@ -19,6 +19,7 @@
 #include "cli/keys.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "coordinator/http.h"
 
 enum {
     STEP_MS = 50,        /* longest wait of one pump: how late a dead child is noticed */
@@ -85,7 +86,8 @@ static int listen_with_keys(embedded *e, mr_error *err)
     key_file worker = {.role = "worker"};
     wire_permit permit = {.roles = WIRE_ROLE_WORKER, .name = "worker"};
     co_keys keys = {.permits = &permit, .permit_count = 1};
-    const co_config config = {.endpoint = e->endpoint, .keys = &keys, .null_workers = e->ways.null, .slice = e->ways.slice, .slice_user = e->ways.user};
+    const co_config config = {.endpoint = e->endpoint, .keys = &keys, .null_workers = e->ways.null, .slice = e->ways.slice, .slice_user = e->ways.user,
+                              .board = co_http_board(e->ways.http), .mailbox = co_http_mailbox(e->ways.http)};
     int status = keys_make(keys.open, keys.secret, err);
     if (status == MR_OK) status = keys_make(worker.keys.open, worker.keys.secret, err);
     memcpy(worker.keys.coordinator, keys.open, sizeof keys.open);

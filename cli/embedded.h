@@ -12,12 +12,14 @@
 #include "tracer/pack.h"
 
 typedef struct embedded embedded;
+struct co_http;
 
 /* What a cluster may be besides. */
 typedef struct embedded_ways {
     int null;                  /* workers that trace nothing: see co_config */
     void (*slice)(void *user, const co_slice *slice); /* as in co_config; may be NULL */
     void *user;
+    struct co_http *http;      /* looked at over HTTP; NULL: not. Borrowed until embedded_stop */
 } embedded_ways;
 
 /* Starts `workers` processes (>= 1) of `threads` tracer threads each. bar: where to report a replaced worker; may be NULL;

@@ -11,6 +11,7 @@
 #include "cli/replay.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "cli/web.h"
 #include "coordinator/client.h"
 #include "tracer/film.h"
 #include "worker/cpus.h"
@@ -25,6 +26,7 @@ static uint32_t workers = UINT32_MAX, threads;
 static co_job_options how = CLI_JOB_DEFAULTS;
 static arg_list only_tile;
 static int quiet;
+static web_options web;
 static const char *scene_path;
 
 static const arg_option options[] = {
@@ -36,6 +38,7 @@ static const arg_option options[] = {
     CLI_KEY_OPTION(key),
     CLI_JOB_OPTIONS(how),
     {"only-tile", 0, ARG_LIST, &only_tile, 0, UINT32_MAX, "X,Y,W,H,FIRST,COUNT", "trace this tile alone, in this process, as a failed job names it"},
+    CLI_HTTP_OPTIONS(web, "off"),
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write the closing figures as JSON"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no progress, no figures"},
     {.name = NULL}};
@@ -43,6 +46,7 @@ static const arg_option options[] = {
 /* Everything that can be known to be wrong before any work is done. */
 static int check(const char *scene, const mr_kernel **kernel, mr_error *err)
 {
+    if (web.address && (cluster || workers == 0 || only_tile.count)) return mr_fail(err, MR_USAGE, "--http is for an embedded cluster: no --cluster, no --workers 0, no --only-tile");
     if (cluster && workers != unset) return mr_fail(err, MR_USAGE, "--cluster and --workers exclude each other");
     if (only_tile.count && (cluster || (workers != unset && workers != 0))) return mr_fail(err, MR_USAGE, "--only-tile is traced in this process: no --cluster, no --workers but 0");
     int status = cli_pick_kernel(kernel, err);
@@ -127,8 +131,15 @@ static int render_embedded(const char *scene, mr_error *err)
     co_job_status done;
     progress bar = {.quiet = quiet};
     embedded *cluster_here = NULL;
-    int status = embedded_start(&cluster_here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &bar, err);
-    if (status != MR_OK) return status;
+    co_http *http;
+    int status = web_open(&http, &web, NULL, 0, err);
+    const embedded_ways ways = {.http = http};
+    if (status == MR_OK) status = embedded_start_so(&cluster_here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &ways, &bar, err);
+    if (status != MR_OK) {
+        co_http_close(http);
+        return status;
+    }
+    if (http) web_say(http, &web, &bar);
     embedded_set(cluster_here, &how, scene);
     status = cli_load_scene_pumped(&pack, scene, embedded_pump, cluster_here, err);
     if (status == MR_OK) {
@@ -138,6 +149,7 @@ static int render_embedded(const char *scene, mr_error *err)
         if (status == MR_OK) status = finish(&pack, film, &done, err);
     }
     embedded_stop(cluster_here);
+    co_http_close(http);
     mr_pack_close(&pack);
     return status;
 }

@@ -104,6 +104,59 @@ enum {
     CO_JOB_IDS_SKIPPED = 64        /* ... so that after a crash no id comes twice: workers may still hold results of the former */
 };
 
+/* What other threads are told (coordinator/board.h, view.h) */
+enum {
+    CO_BOARD_LINES = 1024,        /* of the log */
+    CO_BOARD_LINE = 512,          /* bytes of one, with its terminator */
+    CO_BOARD_GONE_MS = 60000,     /* a worker that is gone is listed for so long ... */
+    CO_BOARD_GONE_MOST = 4096,    /* ... and the last so many of them at most */
+    CO_BOARD_PAST_MOST = 64,      /* jobs that are gone and still listed */
+    CO_BOARD_VIEWS_MOST = 8,      /* ... and of which the picture can still be had */
+    CO_BOARD_LEASES_MOST = 1 << 24,
+    CO_BOARD_SAMPLES = 900,       /* a second each */
+    CO_BOARD_STEP_MS = 100,       /* how often figures that are not counted tile by tile are written down */
+    CO_VIEW_CELL_LEAST = 16,      /* pixels a side: where a picture has changed is told no finer */
+    CO_VIEW_COPY_PIXELS = 4096,   /* read under the lock of a picture at once: some microseconds */
+    CO_VIEW_BLOCKS = 128          /* blocks of pixels that are averaged at once */
+};
+/* HTTP (coordinator/http.h) */
+enum {
+    CO_HTTP_CONNECTIONS = 128,     /* at once, each with a thread */
+    CO_HTTP_CONNECTIONS_EACH = 96, /* of one address; all browsers behind a container engine's proxy are one */
+    CO_HTTP_HEAD_BYTES = 32 << 10, /* of a request's line and headers */
+    CO_HTTP_URI_MOST = 2048,
+    CO_HTTP_IDLE_S = 30,           /* a connection on which nothing moves */
+    CO_HTTP_STREAMS = 64,          /* browsers that are told of events */
+    CO_HTTP_UPLOADS = 4,           /* scenes being received or compiled */
+    CO_HTTP_IMAGES = 4,            /* pictures being encoded; others wait for their turn */
+    CO_HTTP_IMAGE_WAIT_MS = 20000,
+    CO_HTTP_PIXELS_MOST = 1 << 24, /* in one answer of raw pixels: 64 MiB */
+    CO_HTTP_PIXEL_ROWS = 16,       /* rows of the answer made at once */
+    CO_HTTP_STEP_MOST = 64,
+    CO_HTTP_LINES_MOST = 1024,     /* of the log in one answer */
+    CO_HTTP_SCENES_MOST = 1000,    /* in one list */
+    CO_HTTP_JSON_MOST = 16 << 10,  /* a job as JSON */
+    CO_HTTP_ASK_MS = 5000,         /* for the server's thread to take a request */
+    CO_HTTP_RATE = 200,            /* requests a second of one address, in the long run ... */
+    CO_HTTP_BURST = 600,           /* ... and at once */
+    CO_HTTP_WRONG_RATE = 5,        /* wrong tokens a second of one address, in the long run; ten times that at once */
+    CO_HTTP_ADDRESSES = 256,       /* that are remembered for these rates */
+    CO_HTTP_TOKEN_LEAST = 16,      /* characters of a token ... */
+    CO_HTTP_TOKEN_MOST = 256,
+    CO_HTTP_PULSE_MS = 100,        /* events are gathered for so long */
+    CO_HTTP_NUMBERS_MS = 1000,     /* figures of workers are told so often */
+    CO_HTTP_JOB_MS = 500,          /* ... and those of a job that goes on */
+    CO_HTTP_WORKERS_TOLD = 256,    /* workers whose figures are told in one event; the others next time */
+    CO_HTTP_EVENTS = 1024,         /* kept for those who come back or are slow */
+    CO_HTTP_QUIET_MS = 30000,      /* without a listener for so long, nothing is gathered */
+    CO_HTTP_BEAT_MS = 5000,        /* a comment on a silent stream, so that both ends know that it lives */
+    CO_HTTP_STUCK_S = 30,          /* the server has not been heard of for so long: it takes no work. Saving a large picture takes it some seconds */
+    CO_TEXT_MOST = 64 << 20
+};
+#define CO_HTTP_BODY_MOST (UINT64_C(1) << 30)   /* a scene that is sent */
+#define CO_HTTP_EVENTS_BYTES (UINT64_C(8) << 20) /* of all events kept */
+#define CO_BOARD_VIEWS_BYTES (UINT64_C(512) << 20) /* of pictures of jobs that are gone */
+
 /* The client */
 enum {
     CO_CLIENT_CONNECT_MS = 5000,  /* without any answer: there is no coordinator */

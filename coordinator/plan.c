@@ -77,6 +77,8 @@ static uint32_t edge(const co_plan *plan, uint32_t column, uint32_t count, uint3
     return (uint64_t)column * plan->side < length ? column * plan->side : length;
 }
 
+uint32_t co_plan_column(const co_plan *plan, uint32_t column) { return edge(plan, column, plan->columns, plan->picture.width); }
+
 /* The pixels of a block of tiles. */
 static mr_tile place(const co_plan *plan, uint32_t column, uint32_t row, uint32_t columns, uint32_t rows)
 {

@@ -33,6 +33,9 @@ void co_plan_free(co_plan *plan);
 uint32_t co_plan_units(const co_plan *plan);
 mr_tile co_plan_unit(const co_plan *plan, uint32_t unit); /* unit < co_plan_units */
 
+/* Where a column of tiles begins, in pixels; column = columns: the picture's width. The sides of every unit lie on these. */
+uint32_t co_plan_column(const co_plan *plan, uint32_t column);
+
 /* The tiles of a unit: one, or those of its region. Calls with the index (row * columns + column) of each. */
 uint32_t co_plan_tiles(const co_plan *plan);
 uint32_t co_plan_tile_of(const co_plan *plan, uint32_t unit);   /* unit >= firsts: its tile */

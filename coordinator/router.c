@@ -19,7 +19,7 @@
 #include "coordinator/limits.h"
 #include "coordinator/map.h"
 
-enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, OTHERS_EVERY = 16, NEWS = 4 };
+enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, OTHERS_EVERY = 16, SOCKETS = 3, NEWS = SOCKETS + 2 };
 enum { FAILED_HANDSHAKES = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
 
 struct co_router {
@@ -28,8 +28,8 @@ struct co_router {
     zmq_msg_t frame;
     co_map peer_of_fd, fd_of_peer; /* fd_of_peer: of the peers in the other */
     co_map bytes_of_fd;            /* received, when last asked: see co_router_receiving */
-    uint64_t failed_handshakes;
-    struct pollfd news[NEWS]; /* the three sockets' descriptors, and that of co_router_watch; -1 is passed over */
+    uint64_t failed_handshakes, bytes_in, bytes_out;
+    struct pollfd news[NEWS]; /* the sockets' descriptors, and those of co_router_watch; -1 is passed over */
     unsigned waits;
     char endpoint[ENDPOINT_MAX];
 };
@@ -81,7 +81,7 @@ static int bind_failed(const char *endpoint, mr_error *err)
 static int find_descriptors(co_router *r)
 {
     void *const sockets[] = { r->socket, r->monitor, co_guard_socket(r->guard) };
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < SOCKETS; i++) {
         size_t size = sizeof r->news[i].fd;
         if (zmq_getsockopt(sockets[i], ZMQ_FD, &r->news[i].fd, &size)) return -1;
     }
@@ -133,7 +133,18 @@ void co_router_close(co_router *r, int linger_ms)
     free(r);
 }
 
-void co_router_watch(co_router *r, int fd) { r->news[NEWS - 1].fd = fd; }
+void co_router_watch(co_router *r, int fd)
+{
+    unsigned i = SOCKETS;
+    while (i < NEWS - 1 && r->news[i].fd >= 0) i++;
+    r->news[i].fd = fd;
+}
+
+void co_router_traffic(const co_router *r, uint64_t *in, uint64_t *out)
+{
+    *in = r->bytes_in;
+    *out = r->bytes_out;
+}
 
 static int readable(void *socket)
 {
@@ -198,6 +209,7 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
         remember_fd(r, *peer);
         *bytes = zmq_msg_data(&r->frame);
         *size_bytes = zmq_msg_size(&r->frame);
+        r->bytes_in += *size_bytes;
         return 1;
     }
     return 0;
@@ -271,7 +283,10 @@ int co_router_send(co_router *r, uint32_t peer, const wire_message *message, con
     if (!head_bytes || zmq_msg_init_size(&frame, head_bytes + payload_bytes)) return -1;
     memcpy(zmq_msg_data(&frame), head, head_bytes);
     if (payload_bytes) memcpy((uint8_t *)zmq_msg_data(&frame) + head_bytes, payload, payload_bytes);
-    if (send_frame(r, peer, &frame) == 0) return 0;
+    if (send_frame(r, peer, &frame) == 0) {
+        r->bytes_out += head_bytes + payload_bytes;
+        return 0;
+    }
     (void)zmq_msg_close(&frame);
     return -1;
 }

@@ -19,7 +19,7 @@ int co_router_open(co_router **out, const char *endpoint, const co_keys *keys, m
 void co_router_close(co_router *r, int linger_ms); /* waits so long at most for what is still to be sent */
 const char *co_router_endpoint(const co_router *r);
 
-/* Waiting ends when fd is readable, too. -1: none. */
+/* Waiting ends when fd is readable, too. Two of them at most; they are watched until the router is closed. */
 void co_router_watch(co_router *r, int fd);
 
 /* Waits until something can be received, a connection broke, or the time is over (or a signal came). */
@@ -36,6 +36,9 @@ uint64_t co_router_strangers(const co_router *r, const char **address);
 
 /* The next peer whose connection seems to have broken: 1, or 0. A hint: sending to it proves it. */
 int co_router_broken(co_router *r, uint32_t *peer);
+
+/* Bytes of all messages so far, without ZeroMQ's own. */
+void co_router_traffic(const co_router *r, uint64_t *in, uint64_t *out);
 
 /* Whether bytes of a message that is not whole yet keep coming from a peer: some within the last within_ms, and enough since this was last asked. */
 int co_router_receiving(co_router *r, uint32_t peer, uint32_t within_ms);

@@ -118,6 +118,12 @@ uint64_t co_scheduler_next_job(const co_scheduler *s, uint64_t after)
     return place < s->job_count ? s->jobs[place]->id : 0;
 }
 
+const co_plan *co_scheduler_plan(const co_scheduler *s, uint64_t id)
+{
+    const job *j = co_ledger_job(s, id);
+    return j ? &j->plan : NULL;
+}
+
 int64_t co_scheduler_missing(const co_scheduler *s, uint64_t id, uint32_t from)
 {
     const job *j = co_ledger_job(s, id);
@@ -438,6 +444,12 @@ uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer)
 {
     uint32_t wi = co_ledger_worker(s, peer);
     return wi == NONE ? 0 : s->workers[wi].number;
+}
+
+uint32_t co_scheduler_in_hand(const co_scheduler *s, uint32_t peer)
+{
+    uint32_t wi = co_ledger_worker(s, peer);
+    return wi == NONE ? 0 : s->workers[wi].in_hand;
 }
 
 int co_scheduler_broken(const co_scheduler *s) { return s->broken; }

@@ -73,6 +73,7 @@ int co_scheduler_cancel(co_scheduler *s, uint64_t now_us, uint64_t job); /* 0, o
 void co_scheduler_forget(co_scheduler *s, uint64_t job);                 /* frees it; nothing if it has not ended */
 int co_scheduler_status(const co_scheduler *s, uint64_t now_us, uint64_t job, co_job_status *out); /* 0 or -1 */
 uint64_t co_scheduler_next_job(const co_scheduler *s, uint64_t after);
+const co_plan *co_scheduler_plan(const co_scheduler *s, uint64_t job); /* how it is cut; NULL: no such job */
 /* The least unit >= from that is not in, or -1. */
 int64_t co_scheduler_missing(const co_scheduler *s, uint64_t job, uint32_t from);
 /* 1 and the unit's tile, or 0: no such job or unit. */
@@ -117,6 +118,7 @@ void co_scheduler_hold(co_scheduler *s, uint64_t now_us, int held);
 struct co_demand;
 void co_scheduler_demand(const co_scheduler *s, struct co_demand *out);
 
+uint32_t co_scheduler_in_hand(const co_scheduler *s, uint32_t peer); /* pieces of work; 0 also for who is no worker */
 uint64_t co_scheduler_open(const co_scheduler *s);   /* paths that nobody has been given, of all jobs */
 uint32_t co_scheduler_workers(const co_scheduler *s);
 uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer); /* 0: not a worker */

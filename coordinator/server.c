@@ -15,15 +15,30 @@ uint64_t co_now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+static void say(co_server *s, int level, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+
+static void say(co_server *s, int level, const char *format, va_list args)
+{
+    char line[2 * WIRE_MAX_TEXT];
+    (void)vsnprintf(line, sizeof line, format, args);
+    if (s->config.log) s->config.log(s->config.user, line);
+    co_board_log(s->config.board, level, line);
+}
+
 void co_server_log(co_server *s, const char *format, ...)
 {
-    if (!s->config.log) return;
-    char line[2 * WIRE_MAX_TEXT];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
+    say(s, CO_LOG_INFO, format, args);
     va_end(args);
-    s->config.log(s->config.user, line);
+}
+
+void co_server_warn(co_server *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(s, CO_LOG_WARNING, format, args);
+    va_end(args);
 }
 
 /* ---- opening and closing ---- */
@@ -44,6 +59,8 @@ static int start(co_server *s, mr_error *err)
     if (!status) status = co_router_open(&s->router, s->config.endpoint, s->config.keys, err);
     s->config.keys = NULL; /* its owner may wipe it now */
     if (!status && s->state) co_router_watch(s->router, co_state_fd(s));
+    if (!status && s->config.mailbox) co_router_watch(s->router, co_mailbox_fd(s->config.mailbox));
+    if (!status) co_board_opened(s->config.board, co_router_endpoint(s->router), s->epoch, co_now_us());
     return status;
 }
 
@@ -61,7 +78,9 @@ int co_server_open(co_server **out, const co_config *config, mr_error *err)
 
 static void free_job(co_server *s, server_job *j)
 {
-    mr_film_free(&j->film);
+    co_board_job_gone(s->config.board, j->id, co_now_us());
+    if (j->view) co_view_release(j->view);
+    else mr_film_free(&j->film);
     co_spool_close(j->spool);
     free(j->output);
     if (j->upload && --j->upload->jobs == 0) co_server_drop_upload(s, j->upload);
@@ -158,6 +177,9 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
         return status;
     }
     co_account_job(s->account, co_now_us(), j->id, co_server_cpu_us());
+    j->submitted_us = co_now_us();
+    if (s->config.board) j->view = co_view_new(&j->film, pack->settings, co_scheduler_plan(s->scheduler, j->id)); /* without memory for it: no picture to look at */
+    co_server_show_job(s, j);
     j->next = s->jobs;
     s->jobs = j;
     *out = j;
@@ -357,7 +379,7 @@ static void say_strangers(co_server *s, uint64_t now_us)
     const char *address;
     uint64_t count = co_router_strangers(s->router, &address), more = count - s->strangers;
     if (!more || (s->strangers_us && now_us - s->strangers_us < CO_STRANGERS_LOG_MS * UINT64_C(1000))) return;
-    co_server_log(s, "turned away %llu connection%s without a valid key or of another protocol%s%s", (unsigned long long)more, more == 1 ? "" : "s",
+    co_server_warn(s, "turned away %llu connection%s without a valid key or of another protocol%s%s", (unsigned long long)more, more == 1 ? "" : "s",
                   address[0] ? "; the last refused key came from " : "", address);
     s->strangers = count;
     s->strangers_us = now_us;
@@ -394,7 +416,10 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     s->chunks_wait = co_server_send_chunks(s, co_now_us());
     co_server_clients_tick(s, co_now_us());
     co_server_wish(s, co_now_us());
+    if (s->config.mailbox) co_server_read_mail(s, co_now_us());
+    if (s->leaving) co_server_dismiss_drained(s);
     status = co_state_tick(s, err);
+    if (co_board_due(s->config.board, co_now_us())) co_server_show_step(s, co_now_us());
     co_server_flush(s);
     co_account_open_work(s->account, co_now_us(), co_scheduler_open(s->scheduler) > 0);
     if (status) return status;

@@ -16,6 +16,8 @@
 #include "tracer/render.h"
 
 typedef struct co_server co_server;
+struct co_board;
+struct co_mailbox;
 
 typedef struct co_config {
     const char *endpoint;  /* tcp://HOST:PORT; PORT * takes a free one; ipc:// works too */
@@ -29,6 +31,8 @@ typedef struct co_config {
     void *slice_user;
     void (*log)(void *user, const char *line); /* one event in plain words, without newline; may be NULL */
     void *user;
+    struct co_board *board;     /* where to write what others may read (coordinator/board.h); NULL: nowhere. Borrowed */
+    struct co_mailbox *mailbox; /* where others put requests (coordinator/mailbox.h); NULL: they cannot. Borrowed */
 } co_config;
 
 typedef struct co_job_options {

@@ -33,8 +33,12 @@ static void say_left(co_server *s, const co_action *a)
 {
     int64_t place = co_map_get(&s->place_of_peer, a->peer);
     const char *name = place < 0 ? "?" : s->workers[place].name;
-    if (a->count) co_server_log(s, "worker %u (%s) %s: %u tiles go back to the queue", a->worker, name, why_text(a->why), a->count);
-    else co_server_log(s, "worker %u (%s) %s", a->worker, name, why_text(a->why));
+    char back[48] = "";
+    int lost = a->why == CO_LEAVE_SILENT || a->why == CO_LEAVE_DISCONNECTED;
+    co_server_show_left(s, a);
+    if (a->count) (void)snprintf(back, sizeof back, ": %u tiles go back to the queue", a->count);
+    if (lost) co_server_warn(s, "worker %u (%s) %s%s", a->worker, name, why_text(a->why), back);
+    else co_server_log(s, "worker %u (%s) %s%s", a->worker, name, why_text(a->why), back);
     co_server_forget_worker(s, a->peer);
     co_account_left(s->account, co_now_us(), a->worker, a->why == CO_LEAVE_GOODBYE);
 }
@@ -73,6 +77,7 @@ static void gather(co_server *s, const co_action *a)
         memcpy(w->pack, j->pack->header->hash, sizeof w->pack);
         w->picture = (wire_picture){ j->picture.width, j->picture.height, j->picture.spp, j->picture.seed };
     }
+    if (s->config.board) co_server_show_assigned(s, a, &t);
     w->units[w->count++] = (wire_unit){ .lease = a->lease, .unit = a->unit, .x = t.x, .y = t.y, .width = t.width, .height = t.height,
                                         .first_sample = t.first_sample, .sample_count = t.sample_count };
     co_account_assigned(s->account, co_now_us(), a->worker, a->job, a->lease, sizeof(wire_unit));
@@ -93,6 +98,7 @@ static void send_small(co_server *s, const co_action *a)
         m.leases.count = 1;
         m.leases.lease[0] = a->lease;
         co_account_revoked(s->account, co_now_us(), a->lease, a->running);
+        co_board_released(s->config.board, a->lease);
     }
     if (co_router_send(s->router, a->peer, &m, NULL, 0)) co_server_lose(s, a->peer, CO_LEAVE_DISCONNECTED);
 }
@@ -103,7 +109,7 @@ static void say_aside(co_server *s, const co_action *a)
                                        [CO_ASIDE_DISPUTED] = "workers differ on it, and there is none to settle it" };
     mr_tile t;
     if (!co_scheduler_tile(s->scheduler, a->job, a->unit, &t)) return;
-    co_server_log(s, "job %llu: tile %u,%u %ux%u samples %u..%u is put aside: %s", (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample,
+    co_server_warn(s, "job %llu: tile %u,%u %ux%u samples %u..%u is put aside: %s", (unsigned long long)a->job, t.x, t.y, t.width, t.height, t.first_sample,
                   t.first_sample + t.sample_count - 1, why[a->why]);
 }
 
@@ -113,6 +119,7 @@ void co_server_say_ended(co_server *s, server_job *j)
     co_job_status status;
     if (co_server_status(s, j->id, &status)) return;
     j->say_ended = status.state < CO_JOB_DONE; /* not on disk yet: later */
+    co_server_show_job(s, j);
     if (j->say_ended) return;
     co_server_log(s, "job %llu %s after %.2f s: %llu of %llu tiles, %llu redone", (unsigned long long)j->id, words[status.state], status.seconds,
                   (unsigned long long)status.tiles_done, (unsigned long long)status.tiles, (unsigned long long)status.tiles_redone);
@@ -125,6 +132,12 @@ static void say_ended(co_server *s, const co_action *a)
     (void)co_scheduler_status(s->scheduler, co_now_us(), a->job, &st);
     co_account_job_ended(s->account, co_now_us(), a->job, st.state == CO_JOB_DONE, co_server_cpu_us());
     if (j) co_server_say_ended(s, j);
+}
+
+static void say_rests(co_server *s, const co_action *a)
+{
+    co_server_warn(s, "worker %u fails too often: it gets nothing for %d s", a->worker, CO_REST_MS / 1000);
+    co_board_state(s->config.board, a->worker, CO_WORKER_RESTING);
 }
 
 void co_server_flush(co_server *s)
@@ -143,7 +156,7 @@ void co_server_flush(co_server *s)
         send_assignment(s); /* in the scheduler's order: a lease is never revoked before it is assigned */
         switch (a.kind) {
         case CO_ACT_LEFT: say_left(s, &a); break;
-        case CO_ACT_RESTS: co_server_log(s, "worker %u fails too often: it gets nothing for %d s", a.worker, CO_REST_MS / 1000); break;
+        case CO_ACT_RESTS: say_rests(s, &a); break;
         case CO_ACT_ASIDE: say_aside(s, &a); break;
         case CO_ACT_EVICT: co_verify_evict(s, &a); break;
         case CO_ACT_DISTRUST: co_verify_distrust(s, &a); break;

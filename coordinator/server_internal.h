@@ -4,7 +4,9 @@
 #define CO_SERVER_INTERNAL_H
 
 #include "coordinator/account.h"
+#include "coordinator/board.h"
 #include "coordinator/limits.h"
+#include "coordinator/mailbox.h"
 #include "coordinator/map.h"
 #include "coordinator/router.h"
 #include "coordinator/scheduler.h"
@@ -32,7 +34,8 @@ typedef struct server_job {
     const mr_pack *pack;
     upload *upload;      /* that pack's owner, or NULL: the submitter's */
     mr_picture picture;
-    mr_film film;
+    mr_film film;        /* its sums are the view's, when there is one */
+    co_view *view;       /* for other threads; NULL without a board */
     uint32_t tile;       /* as asked for */
     char *output;        /* the owner's: see co_server_submit_to; NULL: none. Owned */
     struct {             /* in the film, and not on disk yet: see server_state.c */
@@ -45,11 +48,13 @@ typedef struct server_job {
     char name[WIRE_MAX_NAME]; /* as its client says */
     uint8_t token[WIRE_TOKEN_BYTES];
     uint64_t heard_us;   /* of its client */
+    uint64_t submitted_us;
 } server_job;
 
 typedef struct server_worker { /* what people want to know of a worker; the scheduler knows the rest */
     char name[WIRE_MAX_NAME], host[WIRE_MAX_NAME], kernel[WIRE_MAX_NAME];
     uint32_t peer, threads;
+    int leaving;             /* it is sent home once it holds nothing */
 } server_worker;
 
 enum { FETCHER_REQUESTS = 2 * WIRE_CHUNK_WINDOW };
@@ -101,6 +106,7 @@ struct co_server {
     uint64_t epoch;
     uint32_t lease_ms;
     int dismissed;
+    uint32_t leaving;         /* workers to be sent home; some may be gone by themselves */
     wire_packer *packer;
     uint64_t *sums;           /* scratch: one message's */
     size_t sums_capacity;
@@ -114,6 +120,7 @@ struct co_server {
 
 uint64_t co_now_us(void);
 void co_server_log(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void co_server_warn(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3))); /* the same for what should not happen */
 server_job *co_server_find(const co_server *s, uint64_t job);
 uint64_t *co_server_sums(co_server *s, size_t count); /* scratch for count values, or NULL */
 uint8_t *co_server_bytes(co_server *s, size_t size);  /* scratch for a message's payload, or NULL */
@@ -127,8 +134,22 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
 /* The rows of a run of bands: 1, or 0: no such unit. */
 int co_server_part(const co_server *s, uint64_t job, uint32_t unit, uint16_t run, mr_tile *tile);
 
-/* Adds the rows of `bands` to the film. tile: the unit's; sums: of rows of it from the picture's row y on. */
-void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums);
+/* Adds the rows of `bands` to the film. tile: the unit's; sums: of rows of it from the picture's row y on; samples: of each pixel, less than 0 to take out
+ * what was added (sums are negated then). */
+void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums, int32_t samples);
+void co_server_add_sums(server_job *j, const mr_tile *tile, const uint64_t *sums, int32_t samples); /* all of a rectangle */
+
+/* What the board is told (server_board.c). Without a board these do nothing. */
+void co_server_show_job(co_server *s, const server_job *j);      /* as it is now, from its beginning on */
+void co_server_show_assigned(co_server *s, const co_action *a, const mr_tile *tile);
+void co_server_show_left(co_server *s, const co_action *a);
+void co_server_show_result(co_server *s, uint32_t peer, const co_result *result, const mr_tile *tile, uint16_t bands);
+void co_server_show_step(co_server *s, uint64_t now_us);
+/* Requests of other threads. */
+void co_server_read_mail(co_server *s, uint64_t now_us);
+void co_server_dismiss_drained(co_server *s);
+/* A job that came with a pack of its own: over HTTP. pack: taken over (and zeroed) when it succeeds. */
+int co_server_take_job(co_server *s, uint64_t now_us, co_request *request, mr_error *err);
 
 /* Jobs that are verified (server_verify.c). */
 int co_verify_open(const co_server *s, server_job *j, mr_error *err);

@@ -101,12 +101,16 @@ static int restore_result(co_server *s, const co_record *record, mr_error *err)
     size_t count = (size_t)3 * r->width * r->height;
     uint64_t *sums = co_server_sums(s, count);
     if (!sums) return mr_fail(err, MR_FAILED, "no memory for a tile");
+    uint32_t samples = 0;
     int bad = !j || wire_sums_decode(s->packer, record->payload, record->payload_bytes, sums, count);
-    for (unsigned i = 0; i < r->part_count && !bad; i++) bad = restore_part(s, j, r, &r->parts[i]);
+    for (unsigned i = 0; i < r->part_count && !bad; i++) {
+        bad = restore_part(s, j, r, &r->parts[i]);
+        samples += r->parts[i].sample_count;
+    }
     if (bad)
         return mr_fail(err, MR_BAD_INPUT, "job %llu: the journal has a tile at %u,%u that does not belong to it", (unsigned long long)record->job, r->x, r->y);
     const mr_tile place = { .x = r->x, .y = r->y, .width = r->width, .height = r->height };
-    mr_film_add(&j->film, &place, sums);
+    co_server_add_sums(j, &place, sums, (int32_t)samples);
     co_scheduler_restore_totals(s->scheduler, j->id, r->rays, r->bytes, r->elapsed_us);
     s->state->restored += r->part_count;
     return MR_OK;
@@ -141,7 +145,7 @@ int co_state_open(co_server *s, mr_error *err)
 void co_state_close(co_server *s)
 {
     if (!s->state) return;
-    if (co_journal_close(s->state->journal)) co_server_log(s, "%s: the last results could not be written: they will be done again", s->config.state);
+    if (co_journal_close(s->state->journal)) co_server_warn(s, "%s: the last results could not be written: they will be done again", s->config.state);
     free(s->state->ring);
     free(s->state);
     s->state = NULL;
@@ -277,6 +281,8 @@ void co_state_gone(co_server *s, const server_job *j)
 
 int co_state_fd(const co_server *s) { return co_journal_fd(s->state->journal); }
 
+int co_state_held(const co_server *s) { return s->state && s->state->held; }
+
 int co_state_has_room(const co_server *s) { return !s->state || co_journal_waiting(s->state->journal) < CO_JOURNAL_DROP_BYTES; }
 
 void co_state_mask(const server_job *j, co_job_status *status)
@@ -315,7 +321,7 @@ static void hold(co_server *s, int trouble, const char *why)
     co_state *t = s->state;
     uint64_t waiting = co_journal_waiting(t->journal);
     int held = trouble || waiting > (t->held ? CO_JOURNAL_HOLD_BYTES / 2 : CO_JOURNAL_HOLD_BYTES);
-    if (trouble && !t->said_held) co_server_log(s, "%s: %s: the render is held until it can be written to", s->config.state, why);
+    if (trouble && !t->said_held) co_server_warn(s, "%s: %s: the render is held until it can be written to", s->config.state, why);
     if (!trouble && t->said_held) co_server_log(s, "%s: can be written to again: the render goes on", s->config.state);
     t->said_held = trouble;
     if (held == t->held) return;

@@ -22,6 +22,7 @@ int co_state_has_room(const co_server *s);
 void co_state_mask(const server_job *j, co_job_status *status);
 
 int co_state_fd(const co_server *s); /* readable when something has become durable */
+int co_state_held(const co_server *s); /* whether the render waits for the disk */
 
 /* Notices what has become durable, and trouble. MR_FAILED: the journal is lost. */
 int co_state_tick(co_server *s, mr_error *err);

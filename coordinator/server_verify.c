@@ -25,7 +25,7 @@ int co_verify_keep(co_server *s, server_job *j, uint32_t peer)
     const co_kept kept = { .who = co_scheduler_identity(s->scheduler, peer), .unit = r->unit, .y = r->y, .height = r->height,
                            .size_bytes = (uint32_t)s->in.payload_bytes };
     if (!co_spool_add(j->spool, &kept, s->in.payload)) return 0;
-    co_server_log(s, "job %llu: no room to keep a result that may have to be verified: the tile goes back", (unsigned long long)j->id);
+    co_server_warn(s, "job %llu: no room to keep a result that may have to be verified: the tile goes back", (unsigned long long)j->id);
     return -1;
 }
 
@@ -45,7 +45,7 @@ static int take_out(co_server *s, server_job *j, co_kept *kept)
     uint64_t *sums = co_server_sums(s, count);
     if (!bytes || !sums || co_spool_read(j->spool, kept, bytes) || wire_sums_decode(s->packer, bytes, kept->size_bytes, sums, count)) return -1;
     for (size_t i = 0; i < count; i++) sums[i] = 0 - sums[i]; /* modulo 2^64 */
-    co_server_add_bands(j, &tile, kept->bands, kept->y, sums);
+    co_server_add_bands(j, &tile, kept->bands, kept->y, sums, -(int32_t)tile.sample_count);
     kept->bands = 0;
     return 0;
 }
@@ -56,7 +56,7 @@ static void take_out_all(co_server *s, server_job *j, const co_action *a, int on
     size_t at = 0;
     for (co_kept *kept = co_spool_next(j->spool, a->who, &at); kept; kept = co_spool_next(j->spool, a->who, &at)) {
         if ((one && (kept->unit != a->unit || kept->bands != a->bands)) || !take_out(s, j, kept)) continue;
-        co_server_log(s, "job %llu: a result cannot be taken out of the picture again: the job ends", (unsigned long long)j->id);
+        co_server_warn(s, "job %llu: a result cannot be taken out of the picture again: the job ends", (unsigned long long)j->id);
         (void)co_scheduler_cancel(s->scheduler, co_now_us(), j->id);
         return;
     }
@@ -74,7 +74,7 @@ void co_verify_evict(co_server *s, const co_action *a)
     int64_t place = co_map_get(&s->place_of_peer, a->peer);
     const server_worker *w = place < 0 ? NULL : &s->workers[place];
     (void)co_scheduler_tile(s->scheduler, a->job, a->unit, &t);
-    co_server_log(s, "worker %u (%s on %s) returned a wrong tile of job %llu at %u,%u: two others agree against it. It is refused from now on, and its %u tiles are done again",
+    co_server_warn(s, "worker %u (%s on %s) returned a wrong tile of job %llu at %u,%u: two others agree against it. It is refused from now on, and its %u tiles are done again",
                   a->worker, w ? w->name : "?", w ? w->host : "?", (unsigned long long)a->job, t.x, t.y, a->count);
     for (server_job *j = s->jobs; j; j = j->next) {
         co_job_status status;

@@ -48,6 +48,7 @@ static void hello(co_server *s, uint64_t now_us, uint32_t peer)
     uint32_t number = co_scheduler_worker_number(s->scheduler, peer);
     if (number != former) co_account_joined(s->account, now_us, number, h->threads);
     if (!known) {
+        co_board_joined(s->config.board, co_scheduler_worker_number(s->scheduler, peer), h, now_us);
         co_server_log(s, "worker %u (%s on %s, %u thread%s, %s) joined", co_scheduler_worker_number(s->scheduler, peer), h->name, h->host,
                       h->threads, h->threads == 1 ? "" : "s", h->kernel);
     }
@@ -61,6 +62,7 @@ static void ping(co_server *s, uint64_t now_us, uint32_t peer)
         co_scheduler_heard(s->scheduler, now_us, peer, s->in.ping.rtt_us, held < UINT32_MAX ? (uint32_t)held : UINT32_MAX);
         if (!co_scheduler_worker_number(s->scheduler, peer)) return;
         co_account_clock(s->account, now_us, co_scheduler_worker_number(s->scheduler, peer), s->in.ping.token, s->in.ping.rtt_us, held);
+        co_board_rtt(s->config.board, co_scheduler_worker_number(s->scheduler, peer), s->in.ping.rtt_us);
     }
     if (co_router_send(s->router, peer, &m, NULL, 0)) co_server_lose(s, peer, CO_LEAVE_DISCONNECTED);
 }
@@ -68,19 +70,28 @@ static void ping(co_server *s, uint64_t now_us, uint32_t peer)
 /* Bytes that are no sums of this tile: the worker's fault, or the road's. */
 static void refuse_result(co_server *s, uint64_t now_us, uint32_t peer)
 {
-    co_server_log(s, "worker %u sent a result that cannot be read: the tile is done again", co_scheduler_worker_number(s->scheduler, peer));
+    uint32_t worker = co_scheduler_worker_number(s->scheduler, peer);
+    co_server_warn(s, "worker %u sent a result that cannot be read: the tile is done again", worker);
+    co_board_released(s->config.board, s->in.result.lease);
+    co_board_redone(s->config.board, CO_REDO_FAILED, worker, 1);
     co_scheduler_failed(s->scheduler, now_us, peer, s->in.result.lease);
     co_account_returned(s->account, s->in.result.lease);
 }
 
-void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums)
+void co_server_add_sums(server_job *j, const mr_tile *tile, const uint64_t *sums, int32_t samples)
+{
+    if (j->view) co_view_add(j->view, tile, sums, samples);
+    else mr_film_add(&j->film, tile, sums);
+}
+
+void co_server_add_bands(server_job *j, const mr_tile *tile, uint16_t bands, uint32_t y, const uint64_t *sums, int32_t samples)
 {
     for (uint16_t left = bands; left;) {
         mr_tile part = *tile;
         uint16_t run = co_bands_run(left);
         co_bands_span(tile->height, run, &part.y, &part.height);
         part.y += tile->y;
-        mr_film_add(&j->film, &part, sums + (size_t)3 * tile->width * (part.y - y));
+        co_server_add_sums(j, &part, sums + (size_t)3 * tile->width * (part.y - y), samples);
         left = (uint16_t)(left & ~run);
     }
 }
@@ -100,14 +111,17 @@ static void take_result(co_server *s, uint64_t now_us, uint32_t peer, server_job
 {
     if (!co_state_has_room(s) || (j->spool && co_verify_keep(s, j, peer))) {
         co_server_note_result(s, now_us, peer, tile, event->bands, 0, event->bytes);
+        co_board_released(s->config.board, event->lease);
+        co_board_redone(s->config.board, CO_REDO_RETURNED, co_scheduler_worker_number(s->scheduler, peer), 1);
         co_scheduler_returned(s->scheduler, now_us, peer, event->lease);
         return;
     }
     uint16_t bands = co_scheduler_result(s->scheduler, now_us, peer, event);
     co_server_note_result(s, now_us, peer, tile, event->bands, bands, event->bytes);
     if (j->spool) co_verify_kept(j, bands);
-    co_server_add_bands(j, tile, bands, s->in.result.y, sums);
+    co_server_add_bands(j, tile, bands, s->in.result.y, sums, (int32_t)tile->sample_count);
     if (bands) co_state_result(s, j, tile, bands, sums, event);
+    if (s->config.board) co_server_show_result(s, peer, event, tile, bands);
 }
 
 static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)
@@ -120,6 +134,7 @@ static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_by
     if (!wanted) {
         (void)co_scheduler_result(s->scheduler, now_us, peer, &event); /* changes nothing but what is known of the worker */
         co_server_note_result(s, now_us, peer, &tile, event.bands, 0, frame_bytes);
+        if (s->config.board) co_server_show_result(s, peer, &event, &tile, 0);
         return;
     }
     size_t count = (size_t)3 * tile.width * s->in.result.height;
@@ -136,7 +151,9 @@ static void tile_failed(co_server *s, uint64_t now_us, uint32_t peer)
 {
     const wire_tile_failed *f = &s->in.failed;
     if (f->epoch != s->epoch) return;
-    co_server_log(s, "worker %u could not trace a tile of job %llu: %s", co_scheduler_worker_number(s->scheduler, peer),
+    co_board_released(s->config.board, f->lease);
+    co_board_redone(s->config.board, CO_REDO_FAILED, co_scheduler_worker_number(s->scheduler, peer), 1);
+    co_server_warn(s, "worker %u could not trace a tile of job %llu: %s", co_scheduler_worker_number(s->scheduler, peer),
                   (unsigned long long)f->job, f->text);
     co_scheduler_failed(s->scheduler, now_us, peer, f->lease);
     co_account_returned(s->account, f->lease);
@@ -146,9 +163,11 @@ static void returned(co_server *s, uint64_t now_us, uint32_t peer)
 {
     const wire_leases *l = &s->in.leases;
     for (unsigned i = 0; i < l->count; i++) {
+        co_board_released(s->config.board, l->lease[i]);
         co_scheduler_returned(s->scheduler, now_us, peer, l->lease[i]);
         co_account_returned(s->account, l->lease[i]);
     }
+    co_board_redone(s->config.board, CO_REDO_RETURNED, co_scheduler_worker_number(s->scheduler, peer), l->count);
 }
 
 static void need_pack(co_server *s, uint64_t now_us, uint32_t peer)
@@ -168,6 +187,7 @@ int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t f
     case WIRE_SPENT: co_server_note_spent(s, now_us, peer); return 1;
     case WIRE_DRAIN:
         co_account_draining(s->account, now_us, co_scheduler_worker_number(s->scheduler, peer));
+        co_board_state(s->config.board, co_scheduler_worker_number(s->scheduler, peer), CO_WORKER_DRAINING);
         co_scheduler_drain(s->scheduler, now_us, peer);
         return 1;
     case WIRE_GOODBYE: co_scheduler_left(s->scheduler, now_us, peer, CO_LEAVE_GOODBYE); return 1;

@@ -28,7 +28,7 @@ allow cli 'cli|coordinator|worker|tracer'
 allow bench 'bench|cli|coordinator|worker|wire|tracer'
 only assimp/ 'tracer/scene/'
 only zmq 'coordinator/|worker/|bench/'
-only '(cjson/)?cJSON' 'tracer/scene/|cli/|bench/'
+only '(cjson/)?cJSON' 'tracer/scene/|coordinator/http_|cli/|bench/'
 only embree3/ 'bench/embree.c'
 only 'microhttpd' 'coordinator/'
 
