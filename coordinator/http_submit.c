@@ -60,7 +60,7 @@ static int begin(co_http *http)
 int co_upload_begin(co_upload **out, co_http *http, const co_http_route *route, int is_json, co_answer *a)
 {
     if (!http->config.compile) {
-        co_answer_error(a, 403, "this coordinator takes no jobs: it renders the one picture that it was started for");
+        co_answer_error(a, 405, "this coordinator takes no jobs: it renders the one picture that it was started for");
         return -1;
     }
     if (!begin(http)) {
