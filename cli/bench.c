@@ -1,186 +1,248 @@
-/* mobyray bench: how a scene scales with worker processes on this machine.
+/* mobyray bench: what a cluster delivers, and where the rest of the time went. See cli/bench.h and docs/BENCH.md.
  *
- * Each entry of --workers is one embedded cluster: its workers join, a small warm-up render brings the pack to them, then the
- * picture is rendered --repeat times; the table gives medians. Speed-up and efficiency are relative to the first entry. */
-#include <cJSON.h>
+ * Every size of every kind of cluster is measured once a round, in an order that turns around with each round, so that a machine that becomes slower
+ * meanwhile is unfair to none; the medians count, and speed-ups are ratios of one round. Before each measurement the cluster is scaled and warmed up. */
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "cli/cli.h"
-#include "cli/embedded.h"
+#include "cli/bench.h"
+#include "cli/keys.h"
 #include "cli/signals.h"
 #include "worker/cpus.h"
 
-enum { MAX_WORKERS = 256, MAX_REPEAT = 99 };
+enum { MAX_WORKERS = 1024, FOR_MOST_S = 7 * 86400 };
 
 static cli_picture asked;
 static arg_list workers = {.value = {1, 2}, .count = 2};
 static uint32_t threads = 1, repeat = 3;
-static const char *output;
+static const char *output, *html, *from, *cluster, *key, *duration, *step;
+static int docker, processes, null, compare, no_lives, quiet;
 
 static const arg_option options[] = {
-    {"workers", 0, ARG_LIST, &workers, 1, MAX_WORKERS, "N,N,...", "numbers of worker processes (default: 1,2)"},
-    {"threads", 0, ARG_COUNT, &threads, 1, 1024, "N", "of each worker (default: 1)"},
-    {"repeat", 0, ARG_COUNT, &repeat, 1, MAX_REPEAT, "N", "renders of each; the medians count (default: 3)"},
+    {"workers", 0, ARG_LIST, &workers, 1, MAX_WORKERS, "N,N,...", "numbers of workers, each measured (default: 1,2)"},
+    {"threads", 0, ARG_COUNT, &threads, 1, 1024, "N", "of each worker process (default: 1)"},
+    {"docker", 0, ARG_FLAG, &docker, 0, 0, "", "containers of the Compose project in this folder instead of processes"},
+    {"processes", 0, ARG_FLAG, &processes, 0, 0, "", "with --docker: processes, too, in turns, and what the containers cost"},
+    {"cluster", 0, ARG_ENDPOINT, &cluster, 0, 0, "ENDPOINT", "a running coordinator and whoever works for it"},
+    CLI_KEY_OPTION(key),
+    {"null", 0, ARG_FLAG, &null, 0, 0, "", "workers that trace nothing: measures the coordinator alone"},
+    {"for", 0, ARG_TEXT, &duration, 0, 0, "TIME", "a steady load, as 90s, 10m or 2h: for autoscalers; with --cluster, or the first of --workers"},
+    {"step", 0, ARG_TEXT, &step, 0, 0, "TIME", "with --for: the length of the stretches reported (default: a 60th of it, at least 1s)"},
+    {"repeat", 0, ARG_COUNT, &repeat, 1, BENCH_REPEAT_MOST, "N", "rounds; the medians count (default: 3)"},
+    {"no-lives", 0, ARG_FLAG, &no_lives, 0, 0, "", "leave out how long workers take to join and to leave"},
     CLI_PICTURE_OPTIONS(asked),
-    {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE.json", "write the table as JSON"},
+    {"output", 'o', ARG_TEXT, &output, 0, 0, "FILE.json", "write all figures as JSON; -: to stdout, instead of the table"},
+    {"html", 0, ARG_TEXT, &html, 0, 0, "FILE.html", "write a report with charts: one file, nothing else needed"},
+    {"from", 0, ARG_TEXT, &from, 0, 0, "FILE.json", "measure nothing: show what is in a file of -o"},
+    {"compare", 0, ARG_FLAG, &compare, 0, 0, "", "say what changed between two files of -o, and whether it is more than noise"},
+    {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "do not say what is being measured"},
     {.name = NULL}};
 
-typedef struct row {
+/* "90", "90s", "10m", "2h". */
+static int parse_time(const char *option, const char *text, double *seconds, mr_error *err)
+{
+    char *end;
+    double value = strtod(text, &end), unit = *end == 'm' ? 60 : *end == 'h' ? 3600 : 1;
+    if (*end && strchr("smh", *end)) end++;
+    if (end == text || *end || !(value > 0) || !(value * unit <= FOR_MOST_S))
+        return mr_fail(err, MR_USAGE, "--%s %s: expected a time as 90s, 10m or 2h, of 7 days at most", option, text);
+    *seconds = value * unit;
+    return MR_OK;
+}
+
+static int check(mr_error *err)
+{
+    if (cluster && (docker || null)) return mr_fail(err, MR_USAGE, "--cluster excludes --docker and --null: its workers are what they are");
+    if (docker && null) return mr_fail(err, MR_USAGE, "--docker and --null exclude each other");
+    if (docker && duration) return mr_fail(err, MR_USAGE, "--for needs --cluster ENDPOINT or worker processes, not --docker");
+    if (processes && !docker) return mr_fail(err, MR_USAGE, "--processes goes with --docker; without it processes are measured anyway");
+    int status = output && strcmp(output, "-") != 0 ? cli_check_writable(output, err) : MR_OK;
+    return status == MR_OK && html ? cli_check_writable(html, err) : status;
+}
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+    va_list args;
+    if (quiet || (output && !strcmp(output, "-"))) return;
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+}
+
+/* ---- rounds ---- */
+
+static bench_row *row_of(bench_result *r, int kind, uint32_t count)
+{
+    for (unsigned i = 0; i < r->row_count; i++)
+        if (r->rows[i].kind == kind && (kind == BENCH_CLUSTER || r->rows[i].workers == count)) return &r->rows[i];
+    if (r->row_count == BENCH_ROWS_MOST) return NULL;
+    bench_row *row = &r->rows[r->row_count++];
+    *row = (bench_row){.kind = kind, .workers = count, .threads = count * threads, .life = {-1, -1, -1, -1}};
+    return row;
+}
+
+/* A running cluster may have other workers in each round: its row says what the last one had. */
+static int measure(bench_cluster *c, bench_row *row, uint32_t round, mr_error *err)
+{
+    bench_life life = {-1, -1, -1, -1};
+    bench_run run = {.seconds = 0};
+    int status = bench_scale(c, row->workers, &life, err);
+    if (status == MR_OK) status = bench_render(c, &run, err);
+    if (status != MR_OK) return status;
+    run.round = round;
+    if (row->life.start_s < 0 || (life.start_s >= 0 && life.start_s < row->life.start_s)) row->life.start_s = life.start_s;
+    uint32_t all, here = bench_workers(c, &all);
+    if (row->kind == BENCH_CLUSTER || (row->kind == BENCH_CONTAINERS && all)) row->threads = all ? all : 1;
+    if (row->kind == BENCH_CLUSTER) row->workers = here;
+    say("  round %u: %u %s, %.3f s\n", round + 1, row->workers, row->kind == BENCH_CONTAINERS ? "in containers" : row->workers == 1 ? "worker" : "workers", run.seconds);
+    return bench_add_run(row, &run, err);
+}
+
+typedef struct turn {
+    int kind;
     uint32_t workers;
-    double seconds, least_s, greatest_s, rays_per_s, samples_per_s, speedup, efficiency;
-    uint64_t tiles, tiles_redone; /* redone: in all repeats */
-    uint64_t result_bytes;        /* of one render */
-} row;
+} turn;
 
-static int compare_status(const void *a, const void *b)
+static unsigned list_turns(turn turns[BENCH_ROWS_MOST])
 {
-    double x = ((const co_job_status *)a)->seconds, y = ((const co_job_status *)b)->seconds;
-    return (x > y) - (x < y);
-}
-
-static void summarize(row *out, co_job_status *runs)
-{
-    qsort(runs, repeat, sizeof *runs, compare_status);
-    const co_job_status *upper = &runs[repeat / 2], *lower = &runs[(repeat - 1) / 2];
-    out->seconds = (upper->seconds + lower->seconds) / 2;
-    out->least_s = runs[0].seconds;
-    out->greatest_s = runs[repeat - 1].seconds;
-    out->rays_per_s = out->seconds > 0 ? (double)upper->rays / out->seconds : 0;
-    out->samples_per_s = out->seconds > 0 ? (double)upper->samples_done / out->seconds : 0;
-    out->tiles = upper->tiles;
-    out->result_bytes = upper->result_bytes;
-    for (uint32_t i = 0; i < repeat; i++) out->tiles_redone += runs[i].tiles_redone;
-}
-
-/* One cluster: joined, warmed up, measured. */
-static int measure(const mr_pack *pack, const mr_picture *picture, row *out, mr_error *err)
-{
-    static co_job_status runs[MAX_REPEAT];
-    progress silent = {.quiet = 1};
-    const mr_picture small = {.width = 64, .height = 64, .spp = 1, .seed = picture->seed};
-    const mr_film *film;
-    embedded *cluster;
-    int status = embedded_start(&cluster, out->workers, threads, &silent, err);
-    if (status != MR_OK) return status;
-    status = embedded_wait_joined(cluster, err);
-    for (uint32_t i = 0; i < 2 * out->workers && status == MR_OK; i++)
-        status = embedded_render(cluster, pack, &small, 8, &film, &runs[0], err);
-    if (status == MR_OK) status = embedded_render(cluster, pack, picture, asked.tile, &film, &runs[0], err);
-    for (uint32_t i = 0; i < repeat && status == MR_OK; i++)
-        status = embedded_render(cluster, pack, picture, asked.tile, &film, &runs[i], err);
-    embedded_stop(cluster);
-    if (status == MR_OK) summarize(out, runs);
-    return status;
-}
-
-static void print_head(const char *scene, const mr_picture *picture, const char *kernel)
-{
-    char cpu[128];
-    struct utsname os;
-    cli_cpu_name(cpu);
-    (void)uname(&os);
-    printf("%s, %ux%u, %u samples a pixel, median of %u\n", scene, picture->width, picture->height, picture->spp, repeat);
-    printf("%s, %u of %ld CPUs, kernel %s, %s %s, mobyray %s %s, %s\n\n", cpu, wk_cpu_count(), sysconf(_SC_NPROCESSORS_ONLN),
-           kernel, os.sysname, os.release, cli_version, cli_commit, cli_compiler);
-    printf("%8s %10s %19s %9s %11s %9s %12s %7s %7s\n", "workers", "seconds", "least - greatest", "speed-up", "efficiency", "Mrays/s",
-           "Msamples/s", "tiles", "redone");
-}
-
-static void print_row(const row *r)
-{
-    printf("%8u %10.3f %9.3f %9.3f %9.2f %10.1f%% %9.2f %12.3f %7llu %7llu%s\n", r->workers, r->seconds, r->least_s, r->greatest_s,
-           r->speedup, r->efficiency * 100, r->rays_per_s * 1e-6, r->samples_per_s * 1e-6, (unsigned long long)r->tiles,
-           (unsigned long long)r->tiles_redone, r->workers * threads > wk_cpu_count() ? "  more threads than CPUs" : "");
-    (void)fflush(stdout);
-}
-
-static cJSON *json_row(const row *r)
-{
-    cJSON *json = cJSON_CreateObject();
-    (void)cJSON_AddNumberToObject(json, "workers", r->workers);
-    (void)cJSON_AddNumberToObject(json, "seconds", r->seconds);
-    (void)cJSON_AddNumberToObject(json, "least_s", r->least_s);
-    (void)cJSON_AddNumberToObject(json, "greatest_s", r->greatest_s);
-    (void)cJSON_AddNumberToObject(json, "speedup", r->speedup);
-    (void)cJSON_AddNumberToObject(json, "efficiency", r->efficiency);
-    (void)cJSON_AddNumberToObject(json, "rays_per_s", r->rays_per_s);
-    (void)cJSON_AddNumberToObject(json, "samples_per_s", r->samples_per_s);
-    (void)cJSON_AddNumberToObject(json, "tiles", (double)r->tiles);
-    (void)cJSON_AddNumberToObject(json, "tiles_redone", (double)r->tiles_redone);
-    (void)cJSON_AddNumberToObject(json, "result_bytes", (double)r->result_bytes);
-    return json;
-}
-
-static int save_json(const char *scene, const mr_picture *picture, const char *kernel, const row *rows, mr_error *err)
-{
-    char cpu[128];
-    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "runs");
-    cli_cpu_name(cpu);
-    (void)cJSON_AddStringToObject(json, "scene", scene);
-    (void)cJSON_AddNumberToObject(json, "width", picture->width);
-    (void)cJSON_AddNumberToObject(json, "height", picture->height);
-    (void)cJSON_AddNumberToObject(json, "spp", picture->spp);
-    (void)cJSON_AddNumberToObject(json, "repeat", repeat);
-    (void)cJSON_AddNumberToObject(json, "threads", threads);
-    (void)cJSON_AddStringToObject(json, "cpu", cpu);
-    (void)cJSON_AddNumberToObject(json, "cpus", wk_cpu_count());
-    (void)cJSON_AddStringToObject(json, "kernel", kernel);
-    (void)cJSON_AddStringToObject(json, "version", cli_version);
-    (void)cJSON_AddStringToObject(json, "commit", cli_commit);
-    (void)cJSON_AddStringToObject(json, "compiler", cli_compiler);
-    for (unsigned i = 0; i < workers.count; i++) (void)cJSON_AddItemToArray(list, json_row(&rows[i]));
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    int status = text ? cli_write_file(output, text, err) : mr_fail(err, MR_FAILED, "%s: out of memory", output);
-    free(text);
-    return status;
-}
-
-/* Speed-up is against the first entry; efficiency is that by how many more workers there are. */
-static void relate(row *r, const row *first)
-{
-    r->speedup = r->seconds > 0 ? first->seconds / r->seconds : 0;
-    r->efficiency = r->speedup * first->workers / r->workers;
-}
-
-static int measure_all(const char *scene, const mr_pack *pack, const mr_kernel *kernel, mr_error *err)
-{
-    row rows[ARG_LIST_MAX] = {{.workers = 0}};
-    const mr_picture picture = cli_resolve_picture(&asked, pack);
-    int status = mr_picture_check(&picture, err);
-    if (status != MR_OK) return status;
-    print_head(scene, &picture, kernel->name);
-    for (unsigned i = 0; i < workers.count; i++) {
-        rows[i].workers = workers.value[i];
-        status = measure(pack, &picture, &rows[i], err);
-        if (status != MR_OK) return status;
-        relate(&rows[i], &rows[0]);
-        print_row(&rows[i]);
+    unsigned count = 0;
+    if (cluster) {
+        turns[count++] = (turn){BENCH_CLUSTER, 0};
+        return count;
     }
-    return output ? save_json(scene, &picture, kernel->name, rows, err) : MR_OK;
+    for (unsigned i = 0; i < workers.count; i++) {
+        if (!docker || processes) turns[count++] = (turn){BENCH_PROCESSES, workers.value[i]};
+        if (docker) turns[count++] = (turn){BENCH_CONTAINERS, workers.value[i]};
+    }
+    return count;
 }
 
-static int run_bench(const arg_result *args, mr_error *err)
+static int measure_rounds(bench_result *r, bench_cluster *const clusters[BENCH_KINDS], const turn *turns, unsigned count, mr_error *err)
 {
-    const char *scene = args->positional_count ? args->positional[0] : "scenes/mobydock";
+    int status = MR_OK;
+    for (uint32_t round = 0; round < repeat && status == MR_OK; round++)
+        for (unsigned i = 0; i < count && status == MR_OK; i++) {
+            const turn *t = &turns[round % 2 ? count - 1 - i : i];
+            bench_row *row = row_of(r, t->kind, t->workers);
+            status = row ? measure(clusters[t->kind], row, round, err) : mr_fail(err, MR_USAGE, "--workers: too many");
+        }
+    for (unsigned i = 0; i < count && status == MR_OK && !no_lives && !cluster && !null; i++) {
+        bench_row *row = row_of(r, turns[i].kind, turns[i].workers);
+        bench_life unused;
+        say("  one more and one less than %u %s\n", row->workers, bench_kind_name(r, row->kind));
+        status = bench_scale(clusters[turns[i].kind], row->workers, &unused, err);
+        if (status == MR_OK) status = bench_lives(clusters[turns[i].kind], row->workers, &row->life, err);
+    }
+    return status;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const bench_row *x = a, *y = b;
+    return x->kind != y->kind ? x->kind - y->kind : (x->workers > y->workers) - (x->workers < y->workers);
+}
+
+static int measure_clusters(bench_result *r, const bench_work *work, mr_error *err)
+{
+    bench_cluster *clusters[BENCH_KINDS] = {NULL};
+    turn turns[BENCH_ROWS_MOST];
+    unsigned count = list_turns(turns);
+    int status = MR_OK;
+    for (unsigned i = 0; i < count && status == MR_OK; i++)
+        if (!clusters[turns[i].kind]) status = bench_open(&clusters[turns[i].kind], turns[i].kind, work, err);
+    if (status == MR_OK) status = measure_rounds(r, clusters, turns, count, err);
+    for (unsigned k = 0; k < BENCH_KINDS; k++) bench_close(clusters[k]);
+    qsort(r->rows, r->row_count, sizeof r->rows[0], compare_rows);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static int steady(bench_result *r, const bench_work *work, mr_error *err)
+{
+    double seconds, stretch;
+    int status = parse_time("for", duration, &seconds, err);
+    stretch = fmax(1, seconds / 60);
+    if (status == MR_OK && step) status = parse_time("step", step, &stretch, err);
+    if (status == MR_OK) say("  a steady load for %.0f s\n", seconds);
+    return status == MR_OK ? bench_steady(r, work, workers.value[0], seconds, fmax(stretch, seconds / BENCH_SAMPLES_MOST), err) : status;
+}
+
+static int show(const bench_result *r, mr_error *err)
+{
+    int to_stdout = output && !strcmp(output, "-"), status = output ? bench_save(r, output, err) : MR_OK;
+    if (status == MR_OK && html) status = bench_html(r, html, err);
+    if (status == MR_OK && !to_stdout) bench_table(r, stdout);
+    return status;
+}
+
+/* Where nobody has asked otherwise, workers that trace nothing get a picture of many tiles. */
+static mr_picture choose_picture(const mr_pack *pack)
+{
+    if (null && !asked.size[0]) asked.size[0] = asked.size[1] = 1024;
+    if (null && !asked.spp) asked.spp = 512;
+    if (null && !asked.tile) asked.tile = 32;
+    return cli_resolve_picture(&asked, pack);
+}
+
+static void describe(bench_result *r, const bench_work *work, const char *kernel)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    r->when = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    (void)snprintf(r->scene, sizeof r->scene, "%s", work->scene);
+    mr_hash_hex(work->pack->header->hash, r->scene_hash);
+    r->picture = work->picture;
+    r->tile = work->tile;
+    r->repeat = duration ? 0 : repeat;
+    r->null = (uint32_t)null;
+    bench_describe_machine(&r->machine, kernel);
+    if (docker) bench_describe_engine(&r->machine);
+}
+
+static int measure_scene(const char *scene, bench_result *r, mr_error *err)
+{
     const mr_kernel *kernel;
     mr_pack pack = {.base = NULL};
     int status = cli_pick_kernel(&kernel, err);
-    if (status == MR_OK && output) status = cli_check_writable(output, err);
     if (status == MR_OK) status = cli_load_scene(&pack, scene, err);
-    if (status == MR_OK) status = measure_all(scene, &pack, kernel, err);
+    if (status == MR_OK) {
+        const bench_work work = {.scene = scene, .pack = &pack, .picture = choose_picture(&pack), .tile = asked.tile, .threads = threads, .null = null,
+                                 .cluster = cluster, .key = key};
+        status = mr_picture_check(&work.picture, err);
+        if (status == MR_OK) describe(r, &work, kernel->name);
+        if (status == MR_OK) status = duration ? steady(r, &work, err) : measure_clusters(r, &work, err);
+    }
     mr_pack_close(&pack);
     return status;
 }
 
+static int run_bench(const arg_result *args, mr_error *err)
+{
+    static bench_result result;
+    double seconds;
+    if (compare && args->positional_count != 2) return mr_fail(err, MR_USAGE, "--compare: expected two files of -o");
+    if (compare) return bench_compare(args->positional[0], args->positional[1], err);
+    if (args->positional_count > 1) return mr_fail(err, MR_USAGE, "one SCENE at a time; two files go with --compare");
+    int status = check(err);
+    if (status == MR_OK && duration) status = parse_time("for", duration, &seconds, err);
+    if (status != MR_OK) return status;
+    status = from ? bench_load(&result, from, err) : measure_scene(args->positional_count ? args->positional[0] : "scenes/mobydock", &result, err);
+    if (status == MR_OK) status = show(&result, err);
+    bench_result_free(&result);
+    return status;
+}
+
 const cli_command bench_command = {"bench",
-                                   "measure how a scene scales with worker processes",
-                                   "[SCENE] [OPTIONS]",
-                                   "Renders SCENE (default: scenes/mobydock) on embedded clusters of growing size and prints a table.",
+                                   "measure what a cluster delivers, and where the rest of the time goes",
+                                   "[SCENE] [OPTIONS] | --compare BEFORE.json AFTER.json",
+                                   "Renders SCENE (default: scenes/mobydock) on clusters of growing size: processes, containers, or a running cluster as it is. Gives speed-up,\n"
+                                   "efficiency, latencies, and an account of every thread's time that adds up. docs/BENCH.md explains every figure.",
                                    options,
-                                   1,
+                                   2,
                                    run_bench};

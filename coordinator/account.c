@@ -1,74 +1,13 @@
-/* See coordinator/account.h.
- *
- *   thread   free since `free_us` (it ended a tile then, by its worker's clock, or joined); known to us since `seen_us` (its result came)
- *   lease    assigned at `at_us`
- *
- * A tile that was begun at b closes a gap:     free ------ seen ........ assigned ------ b
- *                                              network      waiting|tail         network
- * and is `starting` altogether when it is the thread's first one, of this life or of the window. `dry_us` counts the time in which no work was open;
- * its values at `seen` and `assigned` tell how much of the middle was tail. */
-#include "coordinator/account.h"
+/* See coordinator/account.h. */
+#include "coordinator/account_internal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/limits.h"
-#include "coordinator/map.h"
-
-#define NONE UINT32_MAX
-enum { SKEW_US = 10000000 /* clocks are compared anew so often: two clocks drift by up to 1 ms in it */ };
-
-typedef struct thread {
-    uint64_t free_us, seen_us, seen_dry_us;
-    int fresh; /* nothing traced since joining */
-} thread;
-
-typedef struct account_worker {
-    uint32_t number, count;   /* number 0: unused; count: threads */
-    uint64_t joined_us, drain_us; /* drain_us 0: not draining */
-    int started, clock_known;
-    int64_t skew_us, next_skew_us; /* our clock less the worker's; the least seen, and that of the stretch that has just begun */
-    uint64_t skew_since_us;
-    uint32_t rtt_us;          /* the least */
-    uint32_t first, last;     /* its leases, oldest first */
-    thread *threads;
-} account_worker;
-
-typedef struct account_lease {
-    uint64_t id;              /* 0: unused. The scheduler's: generation << 32 | index, at which it is kept here */
-    uint64_t job, at_us, dry_us, revoked_us; /* revoked_us 0: not */
-    uint32_t worker, prev, next; /* worker: its place */
-} account_lease;
-
-typedef struct window {
-    uint64_t job;             /* 0: all */
-    uint64_t begin_us, begin_dry_us, begin_cpu_us;
-    int used, closed;
-    co_account_report sums;   /* present_us: of workers that left */
-} window;
-
-struct co_account {
-    account_worker *workers;
-    uint32_t worker_count, worker_capacity, worker_free; /* places, of which some are unused: linked by `first` */
-    uint32_t thread_count;
-    co_map by_number;
-    account_lease *leases;
-    uint32_t lease_capacity;
-    window windows[CO_ACCOUNT_WINDOWS]; /* the first is of all */
-    window *open[CO_ACCOUNT_WINDOWS];   /* those not closed */
-    unsigned open_count;
-    uint64_t dry_us, changed_us;        /* so much until changed_us */
-    int dry;
-    void (*slice)(void *user, const co_slice *slice);
-    void *user;
+enum {
+    SKEW_US = 10000000, /* clocks are compared anew so often: two clocks drift by up to 1 ms in it */
+    APART_US = 5000     /* a thread's own clock and the comparison of clocks may differ by so much before the comparison counts */
 };
-
-static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
-static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static uint64_t span(uint64_t from, uint64_t to) { return to > from ? to - from : 0; }
-
-static uint64_t dry_at(const co_account *a, uint64_t now_us) { return a->dry_us + (a->dry ? span(a->changed_us, now_us) : 0); }
 
 static void show(co_account *a, co_slice s)
 {
@@ -126,123 +65,12 @@ static window *window_of(const co_account *a, uint64_t job)
     return NULL;
 }
 
-/* ---- what goes into windows ---- */
-
-/* The part of [from, to] that a window covers. */
-static uint64_t inside(const window *w, uint64_t from_us, uint64_t to_us) { return span(most(from_us, w->begin_us), to_us); }
-
-/* A tile traced from b to e, of `micros` by the worker's clock. */
-static void add_traced(window *w, uint64_t job, uint64_t b, uint64_t e, uint64_t micros, uint64_t cpu_us, double useful)
-{
-    if (e <= w->begin_us) return;
-    double part = b >= w->begin_us || e <= b ? 1 : (double)inside(w, b, e) / (double)(e - b), wall = part * (double)micros, cpu = part * (double)cpu_us;
-    if (w->job && w->job != job) {
-        w->sums.spent_us[CO_SPENT_OTHER] += (uint64_t)wall;
-        return;
-    }
-    uint64_t counts = (uint64_t)(wall * useful), ran = (uint64_t)(cpu * useful);
-    w->sums.spent_us[CO_SPENT_TRACING] += ran;
-    w->sums.spent_us[CO_SPENT_SHARED] += counts - ran;
-    w->sums.spent_us[CO_SPENT_REDONE] += (uint64_t)wall - counts;
-}
-
-/* Idle from x to y, of which `dry_us` at the end of it nothing was open. */
-static void add_idle(window *w, uint64_t x, uint64_t y, uint64_t dry_us)
-{
-    uint64_t idle = inside(w, x, y), tail = least(idle, dry_us);
-    w->sums.spent_us[CO_SPENT_TAIL] += tail;
-    w->sums.spent_us[CO_SPENT_WAITING] += idle - tail;
-}
-
-/* From the end of one tile to the beginning of the next, whose lease was assigned at at_us. */
-static void add_gap(window *w, const thread *t, uint64_t at_us, uint64_t at_dry_us, uint64_t to_us)
-{
-    if (t->fresh || (w->job && t->free_us <= w->begin_us)) {
-        w->sums.spent_us[CO_SPENT_STARTING] += inside(w, t->free_us, to_us);
-        return;
-    }
-    uint64_t seen = least(t->seen_us, to_us), at = least(most(at_us, seen), to_us);
-    w->sums.spent_us[CO_SPENT_NETWORK] += inside(w, t->free_us, seen) + inside(w, at, to_us);
-    add_idle(w, seen, at, span(t->seen_dry_us, at_dry_us));
-}
-
-/* A thread that has nothing in hand, until to_us. */
-static void add_rest(window *w, const thread *t, uint64_t dry_us, uint64_t to_us)
-{
-    uint64_t seen = least(t->seen_us, to_us), since_dry_us = t->seen_us <= w->begin_us ? w->begin_dry_us : t->seen_dry_us;
-    w->sums.spent_us[CO_SPENT_NETWORK] += inside(w, t->free_us, seen);
-    add_idle(w, seen, to_us, span(since_dry_us, dry_us));
-}
-
-/* ---- what is not settled yet ---- */
-
-/* A thread that seems to be at work on a lease, until to_us. lost: nothing will come of it. */
-static void add_unfinished(window *w, const thread *t, const account_lease *l, uint64_t to_us, int lost)
-{
-    uint64_t from = most(t->free_us, l->at_us);
-    int vain = lost || l->revoked_us || (w->job && w->closed && l->job == w->job);
-    if (t->fresh) { /* it may be fetching the scene */
-        w->sums.spent_us[CO_SPENT_STARTING] += inside(w, t->free_us, to_us);
-        return;
-    }
-    add_gap(w, t, l->at_us, l->dry_us, from);
-    uint64_t spent = inside(w, from, to_us);
-    w->sums.spent_us[w->job && l->job != w->job ? CO_SPENT_OTHER : vain ? CO_SPENT_REDONE : CO_SPENT_TRACING] += spent;
-}
-
-/* The thread that has been free for longest of those not passed yet; `passed` counts them. Threads are few: a worker has some tens at most. */
-static uint32_t next_free(const account_worker *v, uint64_t *after_us, uint32_t *after)
-{
-    uint32_t best = NONE;
-    for (uint32_t i = 0; i < v->count; i++) {
-        uint64_t at = v->threads[i].free_us;
-        int passed = *after != NONE && (at < *after_us || (at == *after_us && i <= *after));
-        if (!passed && (best == NONE || at < v->threads[best].free_us)) best = i;
-    }
-    if (best == NONE) return NONE;
-    *after_us = v->threads[best].free_us;
-    *after = best;
-    return best;
-}
-
-/* All of a worker's threads, up to to_us. The oldest leases are in the hands of the threads that have been free for longest. */
-static void settle(window *w, const co_account *a, const account_worker *v, uint64_t to_us, int lost)
-{
-    uint64_t after_us = 0;
-    uint32_t after = NONE, li = v->first;
-    for (uint32_t i = next_free(v, &after_us, &after); i != NONE; i = next_free(v, &after_us, &after)) {
-        const thread *t = &v->threads[i];
-        if (t->free_us >= to_us) continue;
-        if (li == NONE) {
-            add_rest(w, t, dry_at(a, to_us), to_us);
-            continue;
-        }
-        add_unfinished(w, t, &a->leases[li], to_us, lost);
-        li = a->leases[li].next;
-    }
-}
-
-/* Completes a window's sums as of `to_us`. */
-static void complete(window *w, const co_account *a, uint64_t to_us, uint64_t cpu_us)
-{
-    for (uint32_t i = 0; i < a->worker_count; i++) {
-        const account_worker *v = &a->workers[i];
-        if (!v->number) continue;
-        settle(w, a, v, to_us, 0);
-        w->sums.present_us += v->count * inside(w, v->joined_us, to_us);
-        w->sums.workers++;
-        w->sums.threads += v->count;
-    }
-    w->sums.wall_us = span(w->begin_us, to_us);
-    w->sums.cpu_us = span(w->begin_cpu_us, cpu_us);
-}
-
 int co_account_report_of(const co_account *a, uint64_t now_us, uint64_t job, uint64_t cpu_us, co_account_report *out)
 {
     const window *w = window_of(a, job);
     if (!w) return -1;
     window copy = *w;
-    if (!copy.closed) complete(&copy, a, now_us, cpu_us);
+    if (!copy.closed) co_window_complete(&copy, a, now_us, cpu_us);
     *out = copy.sums;
     return 0;
 }
@@ -273,7 +101,7 @@ void co_account_job_ended(co_account *a, uint64_t now_us, uint64_t job, int done
     show(a, (co_slice){ .kind = CO_SLICE_JOB_END, .job = job, .begin_us = now_us, .end_us = now_us, .amount = (uint64_t)done });
     if (w && !w->closed) {
         shut(a, w); /* its leases are for nothing from here on */
-        complete(w, a, now_us, cpu_us);
+        co_window_complete(w, a, now_us, cpu_us);
     }
     for (uint32_t i = 0; i < a->lease_capacity; i++) /* told to drop all of it: what runs will be heard of */
         if (a->leases[i].id && a->leases[i].job == job) co_account_revoked(a, now_us, a->leases[i].id, 1);
@@ -387,13 +215,12 @@ void co_account_clock(co_account *a, uint64_t now_us, uint32_t worker, uint64_t 
     v->skew_since_us = now_us;
 }
 
-/* When a worker's moment was by our clock: not before `from`, and `length` before `to` at the latest. */
-static uint64_t ours(const account_worker *v, uint64_t theirs_us, uint64_t from, uint64_t to, uint64_t length)
+/* When a worker's moment was by our clock: not before `from`, nor after `latest`, which is the stronger. */
+static uint64_t ours(const account_worker *v, uint64_t theirs_us, uint64_t from, uint64_t latest)
 {
-    uint64_t latest = to > length ? to - length : 0, at = latest;
+    uint64_t at = latest;
     if (v->clock_known) at = theirs_us + (uint64_t)(v->skew_us - (int64_t)(v->rtt_us / 2)); /* modulo 2^64: clamped next */
-    if (at > latest) at = latest;
-    return at > from ? at : from;
+    return least(most(at, from), latest);
 }
 
 /* ---- workers ---- */
@@ -448,7 +275,7 @@ void co_account_draining(co_account *a, uint64_t now_us, uint32_t worker)
 
 static void count_left(window *w, const co_account *a, const account_worker *v, uint64_t now_us, int goodbye)
 {
-    settle(w, a, v, now_us, 1);
+    co_window_settle(w, a, v, now_us, 1);
     w->sums.present_us += v->count * inside(w, v->joined_us, now_us);
     w->sums.losses += !goodbye;
     if (!goodbye || !v->drain_us) return;
@@ -473,13 +300,6 @@ void co_account_left(co_account *a, uint64_t now_us, uint32_t worker, int goodby
 
 /* ---- results ---- */
 
-unsigned co_latency_bin(uint64_t micros)
-{
-    double octaves = micros > CO_LATENCY_LEAST_US ? log2((double)micros / CO_LATENCY_LEAST_US) : 0;
-    unsigned bin = (unsigned)(octaves * CO_LATENCY_OCTAVE);
-    return bin < CO_LATENCY_BINS ? bin : CO_LATENCY_BINS - 1;
-}
-
 static void count_tile(window *w, const co_traced *t, const account_lease *l, uint64_t now_us)
 {
     w->sums.bytes_in += t->bytes;
@@ -497,13 +317,27 @@ static void count_start(window *w, uint64_t join_us)
     w->sums.join_most_us = most(w->sums.join_most_us, join_us);
 }
 
+/* When a tile was begun, by our clock: at most at `latest`, and perhaps before the thread was free as far as we knew. */
+static uint64_t place_tile(const account_worker *v, const thread *th, const co_traced *t, const account_lease *l, uint64_t latest)
+{
+    uint64_t compared = ours(v, t->began_us, th->free_us, latest), at = compared;
+    if (!th->fresh) {
+        int64_t gap = (int64_t)(t->began_us - th->theirs_us);
+        at = gap > 0 ? th->free_us + (uint64_t)gap : th->free_us; /* not > 0: it says that it traced two at a time */
+        if (compared > at && compared - at > APART_US) at = compared;
+    }
+    if (l && at < l->at_us) at = l->at_us;
+    return least(at, latest);
+}
+
 /* A thread's tile from b to e, into every window that is open. */
 static void enter(co_account *a, const account_worker *v, const thread *th, const co_traced *t, const account_lease *l, uint64_t b, uint64_t e, uint64_t now_us)
 {
     for (unsigned i = 0; i < a->open_count; i++) {
         window *w = a->open[i];
-        add_gap(w, th, l ? l->at_us : th->seen_us, l ? l->dry_us : th->seen_dry_us, b);
-        add_traced(w, t->job, b, e, t->micros, t->cpu_us, t->useful);
+        if (b < th->free_us) co_window_take_back(w, b, th->free_us);
+        co_window_gap(w, th, l ? l->at_us : th->seen_us, l ? l->dry_us : th->seen_dry_us, b);
+        co_window_traced(w, t->job, b, e, t->micros, t->cpu_us, t->useful);
         if (!w->job || w->job == t->job) count_tile(w, t, l, now_us);
         if (!v->started && v->joined_us >= w->begin_us) count_start(w, span(v->joined_us, b));
     }
@@ -519,14 +353,16 @@ void co_account_traced(co_account *a, uint64_t now_us, const co_traced *told)
     t.cpu_us = least(t.cpu_us, t.micros);
     account_lease *l = lease_of(a, t.lease);
     if (l && (&a->workers[l->worker] != v || l->job != t.job)) l = NULL;
-    uint64_t b = ours(v, t.began_us, th->free_us, now_us, t.micros), e = least(b + t.micros, most(now_us, b));
+    uint64_t b = place_tile(v, th, &t, l, now_us - t.micros), e = b + t.micros;
+    if ((int64_t)(t.began_us - th->theirs_us) < 0 && !th->fresh) b = most(b, th->free_us); /* two at a time: that is no matter of clocks, and shows as an error */
+    uint64_t shown_us = most(b, th->free_us);
     enter(a, v, th, &t, l, b, e, now_us);
     if (l) drop(a, l);
     drop_revoked(a, v, b);
     v->started = 1;
-    *th = (thread){ .free_us = e, .seen_us = now_us, .seen_dry_us = dry_at(a, now_us) };
+    *th = (thread){ .free_us = most(e, shown_us), .seen_us = now_us, .seen_dry_us = dry_at(a, now_us), .theirs_us = t.began_us + t.micros };
     show(a, (co_slice){ .kind = t.useful > 0 ? CO_SLICE_TILE : CO_SLICE_VAIN, .worker = t.worker, .thread = t.thread, .job = t.job, .lease = t.lease,
-                        .begin_us = b, .end_us = e, .micros = t.micros, .cpu_us = t.cpu_us, .amount = t.rays });
+                        .begin_us = shown_us, .end_us = th->free_us, .micros = t.micros, .cpu_us = t.cpu_us, .amount = t.rays });
 }
 
 void co_account_pack_sent(co_account *a, uint64_t now_us, uint32_t worker, uint64_t bytes)
@@ -535,29 +371,3 @@ void co_account_pack_sent(co_account *a, uint64_t now_us, uint32_t worker, uint6
     show(a, (co_slice){ .kind = CO_SLICE_PACK, .worker = worker, .begin_us = now_us, .end_us = now_us, .amount = bytes });
 }
 
-/* ---- reports ---- */
-
-const char *co_spent_name(int kind)
-{
-    static const char *const names[CO_SPENT_KINDS] = { "tracing", "cores_shared", "redone", "starting", "waiting", "network", "tail", "other_jobs" };
-    return kind >= 0 && kind < CO_SPENT_KINDS ? names[kind] : "?";
-}
-
-double co_account_error(const co_account_report *r)
-{
-    double sum = 0;
-    for (unsigned k = 0; k < CO_SPENT_KINDS; k++) sum += (double)r->spent_us[k];
-    return r->present_us ? (sum - (double)r->present_us) / (double)r->present_us : 0;
-}
-
-double co_latency_us(const co_account_report *r, double share)
-{
-    double count = 0, so_far = 0;
-    for (unsigned k = 0; k < CO_LATENCY_BINS; k++) count += r->latency[k];
-    for (unsigned k = 0; k < CO_LATENCY_BINS && count > 0; k++) {
-        if (so_far + r->latency[k] >= share * count && r->latency[k])
-            return CO_LATENCY_LEAST_US * exp2((k + (share * count - so_far) / r->latency[k]) / CO_LATENCY_OCTAVE);
-        so_far += r->latency[k];
-    }
-    return 0;
-}

@@ -9,7 +9,9 @@
  * is settled when its next result comes; when a window is closed or looked at, what is not settled yet is put down as what it looks like.
  *
  * Times are microseconds of the caller's monotonic clock. Workers' clocks are compared with it by their heartbeats (as in NTP, Mills 1991: the least
- * of arrival - sending is the clocks' difference and the fastest way; half a round trip is taken off). A lying worker can only spoil its own share. */
+ * of arrival - sending is the clocks' difference and the fastest way; half a round trip is taken off). That places a thread's first tile; what follows is
+ * placed by its own clock, which knows the gaps exactly. When a result is here before it can have been traced, the first was placed too late: what was
+ * counted as starting or network before it is taken back. A lying worker can only spoil its own share. */
 #ifndef CO_ACCOUNT_H
 #define CO_ACCOUNT_H
 

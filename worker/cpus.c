@@ -150,6 +150,8 @@ static unsigned quota_of(const char *root, int v2)
     return cpus;
 }
 
+unsigned wk_cpu_quota(void) { return least(quota_of("", 1), quota_of("", 0)); }
+
 unsigned wk_cpu_count_at(const char *root, unsigned affinity)
 {
     unsigned cpus = least(affinity, least(quota_of(root, 1), quota_of(root, 0)));

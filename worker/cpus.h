@@ -6,7 +6,10 @@
  * process's own cgroup and each of its parents), rounded up, at least 1. */
 unsigned wk_cpu_count(void);
 
-/* The same, reading below root in place of "/" (for tests): root/proc/self/cgroup, root/proc/self/mountinfo, root/sys/fs/cgroup/... */
+/* The CPUs that a container's quota grants, rounded up; 0: there is none. */
+unsigned wk_cpu_quota(void);
+
+/* wk_cpu_count, reading below root in place of "/" (for tests): root/proc/self/cgroup, root/proc/self/mountinfo, root/sys/fs/cgroup/... */
 unsigned wk_cpu_count_at(const char *root, unsigned affinity);
 
 #endif
