@@ -47,6 +47,8 @@ typedef struct co_board_job {
     double samples_per_s;                /* of late; 0: not known */
     uint64_t changed;
     int has_view;                        /* its picture can be looked at */
+    float exposure;                      /* of its scene, ... */
+    uint32_t tone_map;                   /* ... enum mr_tone_map: for those who apply them by themselves */
 } co_board_job;
 
 typedef struct co_board_lease { /* a piece of work in a worker's hands */

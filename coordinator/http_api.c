@@ -208,6 +208,7 @@ static void write_workers(co_text *t, co_board *board)
 
 /* ---- jobs ---- */
 
+static const char *const tone_maps[] = { [MR_TONE_LINEAR] = "linear", [MR_TONE_FILMIC] = "filmic", [MR_TONE_ACES] = "aces" };
 static const char *const job_states[] = { "queued", "running", "done", "failed", "cancelled" };
 
 void co_api_job(co_text *t, const co_board *board, const co_board_job *j)
@@ -241,6 +242,8 @@ void co_api_job(co_text *t, const co_board *board, const co_board_job *j)
     real_or_null(t, "eta_s", going, (samples - (double)s->samples_done) / j->samples_per_s);
     co_json_real(t, "done", s->state == CO_JOB_DONE ? 1 : done);
     co_json_bool(t, "has_image", j->has_view);
+    co_json_real(t, "exposure", j->exposure);
+    co_json_string(t, "tone_map", tone_maps[j->tone_map]);
     co_json_string(t, "text", j->text);
     co_json_close(t, '}');
 }

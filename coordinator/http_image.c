@@ -152,7 +152,10 @@ static void to_rgbe(const float *rgb, int known, uint8_t out[4])
     out[3] = known != 0;
     if (!known || most < 1e-32f) return;
     float scale = frexpf(most, &exponent) * 256 / most;
-    for (unsigned k = 0; k < 3; k++) out[k] = (uint8_t)(rgb[k] * scale);
+    for (unsigned k = 0; k < 3; k++) {
+        float steps = rgb[k] * scale + 0.5f;
+        out[k] = (uint8_t)(steps < 255 ? steps : 255);
+    }
     out[3] = (uint8_t)(exponent + 128);
 }
 

@@ -9,7 +9,8 @@
 
 void co_server_show_job(co_server *s, const server_job *j)
 {
-    co_board_job job = { .picture = j->picture, .tile = j->tile, .submitted_us = j->submitted_us };
+    co_board_job job = { .picture = j->picture, .tile = j->tile, .submitted_us = j->submitted_us,
+                         .exposure = j->pack->settings->exposure, .tone_map = j->pack->settings->tone_map };
     if (!s->config.board || co_server_status(s, j->id, &job.status)) return;
     (void)snprintf(job.name, sizeof job.name, "%s", j->name[0] ? j->name : j->pack->settings->name);
     (void)snprintf(job.scene, sizeof job.scene, "%s", j->pack->settings->name);

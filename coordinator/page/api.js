@@ -29,6 +29,7 @@ export class Api extends EventTarget {
         super();
         this.state = "connecting"; // connecting, live, lost, asleep
         this.failures = 0;
+        this.bytes = 0;            // of events
         this.takeToken();
         addEventListener("hashchange", () => this.takeToken());
         addEventListener("online", () => this.state === "lost" && this.connect());
@@ -118,6 +119,7 @@ export class Api extends EventTarget {
 
     heard(name, message) {
         this.watch();
+        this.bytes += message.data.length;
         this.failures = 0;
         if (this.state !== "live") this.become("live");
         let data;
