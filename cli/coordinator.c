@@ -267,7 +267,6 @@ static int check(const char *scene, mr_error *err)
     int status = check_reach(err);
     if (status == MR_OK && scaling.min > scaling.max)
         status = mr_fail(err, MR_USAGE, "--min-workers %u is more than --max-workers %u", scaling.min, scaling.max);
-    if (status == MR_OK && verify && state) status = mr_fail(err, MR_USAGE, "--verify and --state exclude each other: a journal cannot take back what it has accepted");
     if (status == MR_OK && scene && !output) status = cli_default_output(&output, scene, err);
     if (status == MR_OK && output) status = cli_check_output(output, err);
     if (status == MR_OK && report) status = cli_check_writable(report, err);

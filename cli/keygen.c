@@ -14,11 +14,12 @@
 enum { PATH_BYTES = 4096 };
 
 static const char *worker, *client;
-static int once;
+static int once, own;
 
 static const arg_option options[] = {
     {"worker", 0, ARG_TEXT, &worker, 0, 0, "NAME", "add one more worker's key: DIR/worker/NAME.key"},
     {"client", 0, ARG_TEXT, &client, 0, 0, "NAME", "add one more client's key: DIR/client/NAME.key"},
+    {"own", 0, ARG_FLAG, &own, 0, 0, "", "with --worker: the key is for this worker alone (see below)"},
     {"once", 0, ARG_FLAG, &once, 0, 0, "", "be content when DIR has its keys already"},
     {.name = NULL}};
 
@@ -70,7 +71,7 @@ static int make_member(const char *dir, const char *role, const char *name, cons
                        mr_error *err)
 {
     key_file key = {.role = ""};
-    wire_permit permit = {.roles = !strcmp(role, "worker") ? WIRE_ROLE_WORKER : WIRE_ROLE_CLIENT};
+    wire_permit permit = {.roles = !strcmp(role, "worker") ? WIRE_ROLE_WORKER : WIRE_ROLE_CLIENT, .own = (uint8_t)own};
     (void)snprintf(key.role, sizeof key.role, "%s", role);
     (void)snprintf(permit.name, sizeof permit.name, "%s", name);
     int status = keys_make(key.keys.open, key.keys.secret, err);
@@ -136,6 +137,7 @@ static int run_keygen(const arg_result *args, mr_error *err)
     const char *dir = args->positional[0];
     (void)umask(0022);
     if (worker && client) return mr_fail(err, MR_USAGE, "--worker and --client exclude each other");
+    if (own && !worker) return mr_fail(err, MR_USAGE, "--own goes with --worker: a key that many share is nobody's own");
     if (worker || client) return add_member(dir, worker ? "worker" : "client", worker ? worker : client, err);
     if (once && snprintf(path, sizeof path, "%s/coordinator/coordinator.key", dir) < (int)sizeof path && access(path, F_OK) == 0) return MR_OK;
     return make_all(dir, err);
@@ -148,7 +150,9 @@ const cli_command keygen_command = {
     "Writes DIR/coordinator (its key, and the list of those it lets in), DIR/worker and DIR/client (a key each), all readable by you alone. Give\n"
     "DIR, or one role's folder of it, to coordinator, worker and `render --cluster` as --key. A worker's key cannot submit or cancel jobs, a\n"
     "client's cannot work. --worker and --client add further keys; to shut one out, remove its line from DIR/coordinator/allowed and\n"
-    "restart the coordinator.",
+    "restart the coordinator.\n"
+    "DIR/worker's key is for any number of workers. One made with --own is one machine's: with `--verify`, all workers that hold it count as one (they\n"
+    "do not check each other), and when one of them lies, all they did is done again and the key gets nobody in any more.",
     options,
     1,
     run_keygen};

@@ -109,7 +109,8 @@ int keys_parse(key_file *out, const char *text, size_t size, const char *name, m
 static int parse_permit(wire_permit *out, char *const words[3], int count)
 {
     if (count < 2 || !parse_hex(words[1], out->key)) return 0;
-    out->roles = !strcmp(words[0], "worker") ? WIRE_ROLE_WORKER : !strcmp(words[0], "client") ? WIRE_ROLE_CLIENT : 0;
+    out->own = !strcmp(words[0], "own-worker");
+    out->roles = out->own || !strcmp(words[0], "worker") ? WIRE_ROLE_WORKER : !strcmp(words[0], "client") ? WIRE_ROLE_CLIENT : 0;
     (void)snprintf(out->name, sizeof out->name, "%s", count > 2 ? words[2] : words[0]);
     return out->roles != 0;
 }
@@ -129,7 +130,7 @@ int keys_parse_allowed(wire_permit **permits, uint32_t *count, const char *text,
             *permits = more;
         }
         if (found < 0 || !parse_permit(&(*permits)[*count], words, found))
-            return bad_line(&r, "'worker' or 'client', a key of 64 hexadecimal digits, and a name", err);
+            return bad_line(&r, "'worker', 'own-worker' or 'client', a key of 64 hexadecimal digits, and a name", err);
         (*count)++;
     }
     return MR_OK;
@@ -152,7 +153,7 @@ void keys_print_permit(const wire_permit *permit, char *line, size_t size)
 {
     char open[HEX + 1];
     (void)sodium_bin2hex(open, sizeof open, permit->key, WIRE_KEY_BYTES);
-    (void)snprintf(line, size, "%s %s %s\n", permit->roles == WIRE_ROLE_WORKER ? "worker" : "client", open, permit->name);
+    (void)snprintf(line, size, "%s %s %s\n", permit->own ? "own-worker" : permit->roles == WIRE_ROLE_WORKER ? "worker" : "client", open, permit->name);
 }
 
 int keys_make(uint8_t open[WIRE_KEY_BYTES], uint8_t secret[WIRE_KEY_BYTES], mr_error *err)

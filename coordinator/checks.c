@@ -3,8 +3,8 @@
  * Of a job that is verified, every committed part of a unit has a record: whose it is, and a digest of its sums. A share of them, chosen by a
  * secret so that a worker cannot know which, is given to a second worker. When the two differ, a third is asked, and more, until two agree:
  * all others have lied, and so has each result of theirs that nobody has looked at. A liar is refused from then on, and whatever he brought in is
- * opened again; the server takes it out of the film (CO_ACT_EVICT). An identity is a worker's incarnation: who comes back under another one is another worker;
- * keys tell people apart, not this.
+ * opened again; the server takes it out of the film (CO_ACT_WITHDRAW). An identity is a worker's key, where that is his alone, so that he stays out when he starts
+ * anew, and several workers of one owner are one voice. Otherwise (no keys, or one key for many workers) it is his incarnation: who comes back under another one is another worker.
  *
  * One worker alone cannot be checked: its parts stay unchecked, and the job's status tells how many agreed. With two, a lie is found but not the
  * liar: the unit is put aside, and the job fails, unless a third comes before the rest is done. Two liars who agree are believed. */
@@ -44,9 +44,9 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-static int chosen(const co_scheduler *s, const job *j, uint32_t ui, uint16_t bands)
+static int chosen(const job *j, uint32_t ui, uint16_t bands)
 {
-    return mix(s->secret ^ mix(j->id << 32 | ui) ^ mix(bands)) % 100 < j->verify;
+    return mix(j->secret ^ mix(j->id << 32 | ui) ^ mix(bands)) % 100 < j->verify;
 }
 
 static void *grow(void *array, uint32_t *capacity, size_t element)
@@ -63,19 +63,35 @@ static void wait(job *j, uint32_t ri)
     LIST_APPEND(&j->checks, ri, IN_CHECKS);
 }
 
-void co_checks_record(co_scheduler *s, job *j, uint32_t wi, uint32_t ui, uint16_t bands, const co_result *r)
+static record *new_record(co_scheduler *s, job *j)
 {
     if (j->record_count == j->record_capacity) {
         record *grown = grow(j->records, &j->record_capacity, sizeof *grown);
         if (!grown) {
             s->broken = 1;
-            return;
+            return NULL;
         }
         j->records = grown;
     }
-    uint32_t ri = j->record_count++;
-    j->records[ri] = (record){ .digest = r->digest, .who = fold(s->workers[wi].incarnation), .unit = ui, .dispute = NONE, .bands = bands, .sent = r->bands };
-    if (chosen(s, j, ui, bands)) wait(j, ri);
+    return &j->records[j->record_count++];
+}
+
+void co_checks_record(co_scheduler *s, job *j, uint32_t wi, uint32_t ui, uint16_t bands, const co_result *r)
+{
+    record *new = new_record(s, j);
+    if (!new) return;
+    *new = (record){ .digest = r->digest, .who = s->workers[wi].who, .unit = ui, .dispute = NONE, .bands = bands, .sent = r->bands };
+    if (chosen(j, ui, bands)) wait(j, j->record_count - 1);
+}
+
+void co_checks_restore(co_scheduler *s, job *j, const co_claim *c)
+{
+    record *new = new_record(s, j);
+    if (!new) return;
+    *new = (record){ .digest = c->digest, .who = c->who, .unit = c->unit, .dispute = NONE, .bands = c->bands, .sent = c->sent };
+    if (c->agreed) new->state = AGREED;
+    else if (chosen(j, c->unit, c->bands)) wait(j, j->record_count - 1);
+    j->sums.verified += c->agreed != 0;
 }
 
 /* Whether that worker has said something of this part already. */
@@ -91,7 +107,7 @@ static int has_spoken(const job *j, const record *r, uint32_t who)
 uint32_t co_checks_pick(const co_scheduler *s, const job *j, const worker *w)
 {
     (void)s;
-    uint32_t ri = j->checks.head, who = fold(w->incarnation);
+    uint32_t ri = j->checks.head, who = w->who;
     for (unsigned n = 0; ri != NONE && n < CO_SCAN_MOST; n++, ri = j->records[ri].in_checks.next)
         if (!has_spoken(j, &j->records[ri], who)) return ri;
     return NONE;
@@ -136,6 +152,7 @@ static void undo(co_scheduler *s, job *j, uint32_t ri, uint64_t now_us)
     (void)co_ledger_reopen(s, j, r->unit, r->bands, now_us);
 }
 
+/* Told at once: the job may end with the very result that exposed the liar. */
 static uint32_t undo_all(co_scheduler *s, job *j, uint32_t who, uint64_t now_us)
 {
     uint32_t undone = 0;
@@ -145,19 +162,29 @@ static uint32_t undo_all(co_scheduler *s, job *j, uint32_t who, uint64_t now_us)
         undone++;
     }
     j->sums.tiles_distrusted += undone;
+    if (undone) co_ledger_act(s, (co_action){ .kind = CO_ACT_WITHDRAW, .job = j->id, .who = who, .count = undone });
     return undone;
+}
+
+int co_scheduler_ban(co_scheduler *s, uint32_t who) { return co_map_put(&s->banned, who, 1); }
+
+/* A worker of that identity who is here, or NONE. */
+static uint32_t somebody(const co_scheduler *s, uint32_t who)
+{
+    for (uint32_t wi = s->heard.head; wi != NONE; wi = HEARD(wi).next)
+        if (s->workers[wi].who == who) return wi;
+    return NONE;
 }
 
 static void evict(co_scheduler *s, job *in, uint32_t ui, uint32_t who, uint64_t now_us)
 {
     if (co_map_get(&s->banned, who) >= 0) return;
-    if (co_map_put(&s->banned, who, 1)) s->broken = 1;
+    if (co_scheduler_ban(s, who)) s->broken = 1;
     in->sums.evicted++;
-    int64_t wi = co_map_get(&s->by_incarnation, who);
-    uint32_t undone = 0, peer = wi < 0 ? 0 : s->workers[wi].peer, number = wi < 0 ? 0 : s->workers[wi].number;
+    uint32_t undone = 0, wi = somebody(s, who), peer = wi == NONE ? 0 : s->workers[wi].peer, number = wi == NONE ? 0 : s->workers[wi].number;
     for (job *j = s->turns; j; j = j->next) undone += undo_all(s, j, who, now_us);
     co_ledger_act(s, (co_action){ .kind = CO_ACT_EVICT, .peer = peer, .worker = number, .job = in->id, .unit = ui, .who = who, .count = undone });
-    if (wi >= 0) co_scheduler_remove(s, (uint32_t)wi, CO_LEAVE_EVICTED, now_us);
+    for (; wi != NONE; wi = somebody(s, who)) co_scheduler_remove(s, wi, CO_LEAVE_EVICTED, now_us);
 }
 
 /* The digest that two have named, in *truth. */
@@ -180,6 +207,12 @@ static void give_up(co_scheduler *s, job *j, uint32_t ri, uint64_t now_us)
     co_ledger_uncommit(s, j, r->unit, r->bands);
     co_ledger_act(s, (co_action){ .kind = CO_ACT_DISTRUST, .job = j->id, .unit = r->unit, .bands = r->bands, .who = r->who });
     co_ledger_put_aside(s, j, r->unit, CO_ASIDE_DISPUTED, now_us);
+}
+
+static void say_agreed(co_scheduler *s, const job *j, uint32_t ri)
+{
+    const record *r = &j->records[ri];
+    co_ledger_act(s, (co_action){ .kind = CO_ACT_AGREED, .job = j->id, .unit = r->unit, .bands = r->bands, .who = r->who });
 }
 
 static int open_dispute(co_scheduler *s, job *j, record *r)
@@ -216,6 +249,7 @@ static void contradict(co_scheduler *s, job *j, uint32_t ri, uint32_t who, uint6
     uint32_t ui = r->unit;
     for (uint32_t i = 0; i < heard.count; i++)
         if (heard.said[i].digest != truth) evict(s, j, ui, heard.said[i].who, now_us);
+    if (j->records[ri].state == AGREED) say_agreed(s, j, ri); /* after the evictions: whoever keeps a journal has them first */
 }
 
 void co_checks_opinion(co_scheduler *s, job *j, uint32_t ri, uint32_t wi, uint64_t digest, uint64_t now_us)
@@ -226,9 +260,10 @@ void co_checks_opinion(co_scheduler *s, job *j, uint32_t ri, uint32_t wi, uint64
     if (r->dispute == NONE && digest == r->digest) {
         r->state = AGREED;
         j->sums.verified++;
+        say_agreed(s, j, ri);
     } else {
         r->state = UNCHECKED;
-        contradict(s, j, ri, fold(s->workers[wi].incarnation), digest, now_us);
+        contradict(s, j, ri, s->workers[wi].who, digest, now_us);
     }
 }
 
@@ -236,13 +271,14 @@ static int somebody_can(const co_scheduler *s, const job *j, const record *r, ui
 {
     for (uint32_t wi = s->heard.head; wi != NONE; wi = HEARD(wi).next) {
         const worker *w = &s->workers[wi];
-        if (!w->draining && now_us >= w->rest_until_us && !has_spoken(j, r, fold(w->incarnation))) return 1;
+        if (!w->draining && now_us >= w->rest_until_us && !has_spoken(j, r, w->who)) return 1;
     }
     return 0;
 }
 
 void co_checks_close(co_scheduler *s, job *j, uint64_t now_us)
 {
+    if (now_us < j->patient_until_us) return;
     for (uint32_t ri = j->checks.head, next; ri != NONE; ri = next) {
         record *r = &j->records[ri];
         next = r->in_checks.next;

@@ -1,6 +1,7 @@
 /* See coordinator/guard.h. */
 #include "coordinator/guard.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
@@ -74,7 +75,7 @@ uint64_t co_guard_refused(const co_guard *g, const char **address)
     return g->refused;
 }
 
-/* ---- roles as a user id: "w name", "c name", "b name" ---- */
+/* ---- a user id: the role (w, c, b), eight hexadecimal digits of identity, and the name ---- */
 
 static const char letters[] = "?wcb"; /* by enum wire_role */
 
@@ -82,6 +83,19 @@ unsigned co_guard_roles(const char *user_id)
 {
     const char *letter = user_id && user_id[0] ? strchr(letters, user_id[0]) : NULL;
     return letter ? (unsigned)(letter - letters) : 0;
+}
+
+uint32_t co_guard_identity(const char *user_id)
+{
+    return co_guard_roles(user_id) ? (uint32_t)strtoul(user_id + 1, NULL, 16) : 0;
+}
+
+/* Public keys are as good as random: some bits of one tell it from those beside it. */
+static uint32_t identity_of(const wire_permit *permit)
+{
+    uint32_t bits;
+    memcpy(&bits, permit->key, sizeof bits);
+    return !permit->own ? 0 : bits ? bits : 1;
 }
 
 /* ---- questions ---- */
@@ -134,12 +148,8 @@ static void note_refusal(co_guard *g)
 
 static void reply(co_guard *g, const wire_permit *permit)
 {
-    char user[2 + WIRE_MAX_NAME] = "";
-    if (permit) {
-        user[0] = letters[permit->roles & WIRE_ROLE_ANY];
-        user[1] = ' ';
-        memcpy(user + 2, permit->name, strnlen(permit->name, WIRE_MAX_NAME - 1));
-    }
+    char user[16 + WIRE_MAX_NAME] = "";
+    if (permit) (void)snprintf(user, sizeof user, "%c%08x %.*s", letters[permit->roles & WIRE_ROLE_ANY], identity_of(permit), WIRE_MAX_NAME - 1, permit->name);
     (void)zmq_send(g->socket, "1.0", 3, ZMQ_SNDMORE);
     (void)zmq_send(g->socket, g->in[ZAP_ID].bytes, g->in[ZAP_ID].size, ZMQ_SNDMORE);
     (void)zmq_send(g->socket, permit ? "200" : "400", 3, ZMQ_SNDMORE);

@@ -32,5 +32,7 @@ uint64_t co_guard_refused(const co_guard *guard, const char **address);
 
 /* The roles in a message's property "User-Id", as the guard gave it; 0 for anything else. */
 unsigned co_guard_roles(const char *user_id);
+/* The identity of one whose key is his own; 0: the key may be shared, or there is none. */
+uint32_t co_guard_identity(const char *user_id);
 
 #endif

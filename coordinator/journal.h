@@ -10,6 +10,8 @@
  * Trouble. No room (or any error of writing): nothing is lost, the same bytes are tried again until there is room; co_journal_trouble
  * says why. An fdatasync that fails is not tried again (the kernel may have dropped the pages and would report success the second time, see Rebello et al. 2020,
  * "Can Applications Recover from fsync Failures?"): all that is known is written into a new file instead.
+ * Lies. What a worker of a verified job sends is kept as his claim (CLAIM), apart from all others, until the job is gone. When he is found to lie, WITHDRAWN and
+ * BANNED follow; withdrawn are those claims that stand before it in the file. What exposes a liar may bring his tile anew, and is added behind them.
  * Growth. When the file has doubled since it was last looked at and a third of it is of no use any more (jobs that are gone, several sample
  * ranges of one tile), it is rewritten: ranges of one tile are added up to one record. So disk use and restart time follow the pictures, not their history.
  *
@@ -26,7 +28,13 @@
 #include "tracer/render.h"
 #include "wire/limits.h"
 
-enum co_record_type { CO_RECORD_JOB = 1, CO_RECORD_RESULT = 2, CO_RECORD_CANCELLED = 3, CO_RECORD_GONE = 4 };
+enum co_record_type {
+    CO_RECORD_JOB = 1, CO_RECORD_RESULT = 2, CO_RECORD_CANCELLED = 3, CO_RECORD_GONE = 4,
+    CO_RECORD_CLAIM = 5,     /* a result of a job that is verified: whole, as it came, so that it can be withdrawn */
+    CO_RECORD_AGREED = 6,    /* another has come to the same */
+    CO_RECORD_WITHDRAWN = 7, /* what `who` claimed of that job before this record is void: all, or one part of it */
+    CO_RECORD_BANNED = 8     /* `who` has lied and is refused; of no job */
+};
 enum { CO_RECORD_CLIENT = 1, CO_RECORD_DETACHED = 2, CO_RECORD_FLAGS = 3 };
 
 typedef struct co_record_job {
@@ -35,6 +43,7 @@ typedef struct co_record_job {
     mr_picture picture;
     uint32_t tile, units;      /* as asked for; how many pieces that made */
     uint32_t priority, verify, flags; /* flags: CO_RECORD_CLIENT ... */
+    uint64_t verify_secret;    /* co_job_options */
     uint8_t token[WIRE_TOKEN_BYTES];
     char name[WIRE_MAX_NAME];
     char output[CO_PATH_MOST]; /* the owner's: where the picture goes; "" */
@@ -50,22 +59,33 @@ typedef struct co_record_result { /* sums of one tile: of one unit, or of severa
     uint64_t elapsed_us;          /* since the job was submitted, downtime not counted */
     uint16_t part_count;
     co_record_part parts[CO_RECORD_PARTS_MOST];
+    uint32_t who;                 /* CLAIM (one part): its worker's identity, */
+    uint16_t bands;               /* those of the unit that went into the picture, of the rows that came, */
+    uint64_t digest;              /* of all that came, */
+    int agreed;                   /* and, when delivered: whether an AGREED follows */
 } co_record_result;
+
+typedef struct co_record_verdict { /* AGREED, WITHDRAWN, BANNED */
+    uint32_t who, unit;            /* unit UINT32_MAX: all of them (WITHDRAWN) */
+    uint16_t bands;
+} co_record_verdict;
 
 typedef struct co_record {
     uint8_t type;                 /* enum co_record_type */
     uint64_t job;
     union {
         co_record_job a_job;
-        co_record_result result;
+        co_record_result result;  /* RESULT, CLAIM */
+        co_record_verdict verdict;
     };
-    const uint8_t *payload;       /* RESULT: wire/sums.h */
+    const uint8_t *payload;       /* RESULT, CLAIM: wire/sums.h */
     uint32_t payload_bytes;
 } co_record;
 
 typedef struct co_journal co_journal;
 
-/* Called while opening, for each job that lives (its JOB first, CANCELLED last), in the order of their ids. pack_path: of a JOB. Not MR_OK: give up. */
+/* Called while opening: with each BANNED, then for each job that lives (its JOB first, CANCELLED last), in the order of their ids. Claims that were withdrawn
+ * are left out, and the verdicts with them. pack_path: of a JOB. Not MR_OK: give up. */
 typedef int (*co_journal_sink)(void *user, const co_record *record, const char *pack_path, mr_error *err);
 
 /* Makes or opens the folder. MR_BAD_INPUT: damaged, or of another version; MR_FAILED: in use, or cannot be read or written. A torn tail, as a crash in

@@ -116,6 +116,13 @@ static int index_result(co_jfile *f, const co_record *r, uint64_t offset, uint32
     f->entries[f->entry_count++] = (co_jfile_entry){ .job = r->job, .offset = offset, .length = length, .x = (uint16_t)r->result.x,
                                                      .y = (uint16_t)r->result.y, .width = (uint16_t)r->result.width,
                                                      .height = (uint16_t)r->result.height };
+    if (r->type == CO_RECORD_CLAIM) {
+        co_jfile_entry *e = &f->entries[f->entry_count - 1];
+        e->is_claim = 1;
+        e->who = r->result.who;
+        e->unit = r->result.parts[0].unit;
+        e->bands = r->result.bands;
+    }
     return 0;
 }
 
@@ -131,15 +138,18 @@ static void forget_job(co_jfile *f, uint64_t id)
     for (size_t i = 0; i < f->entry_count; i++)
         if (f->entries[i].job != id) f->entries[kept++] = f->entries[i];
     f->entry_count = kept;
+    co_jfile_forget_verdicts(f, id);
 }
 
 static int index_record(co_jfile *f, const uint8_t *bytes, uint64_t offset, uint32_t length)
 {
     const co_record *r = &f->record;
     if (r->type == CO_RECORD_JOB) return index_job(f, r, bytes, length);
-    if (r->type == CO_RECORD_RESULT) return index_result(f, r, offset, length);
+    if (r->type == CO_RECORD_RESULT || r->type == CO_RECORD_CLAIM) return index_result(f, r, offset, length);
+    if (r->type == CO_RECORD_BANNED || ((r->type == CO_RECORD_AGREED || r->type == CO_RECORD_WITHDRAWN) && find_job(f, r->job)))
+        return co_jfile_index_verdict(f, r, offset);
     if (r->type == CO_RECORD_GONE) forget_job(f, r->job);
-    else if (find_job(f, r->job)) find_job(f, r->job)->cancelled = 1;
+    else if (r->type == CO_RECORD_CANCELLED && find_job(f, r->job)) find_job(f, r->job)->cancelled = 1;
     return 0;
 }
 
@@ -295,6 +305,8 @@ void co_jfile_close(co_jfile *f)
     for (size_t i = 0; i < f->job_count; i++) free(f->jobs[i].bytes);
     free(f->jobs);
     free(f->entries);
+    free(f->verdicts);
+    free(f->banned);
     free(f->bytes);
     wire_packer_free(f->packer);
 }
@@ -314,6 +326,7 @@ static int deliver_result(co_jfile *f, const co_jfile_entry *e, co_journal_sink 
     if (!bytes) return mr_fail(err, MR_FAILED, "%s/journal: no memory to read it", f->folder);
     if (read_at(f->fd, bytes, e->length, e->offset) != (ssize_t)e->length || !co_jf_read_record(&f->record, bytes, e->length))
         return damaged(err, f, e->offset, "it reads otherwise than a moment ago");
+    f->record.result.agreed = e->agreed;
     return sink(user, &f->record, NULL, err);
 }
 
@@ -334,7 +347,12 @@ int co_jfile_deliver(co_jfile *f, co_journal_sink sink, void *user, mr_error *er
 {
     size_t entry = 0;
     int status = MR_OK;
+    co_jfile_resolve(f);
     if (f->entry_count) qsort(f->entries, f->entry_count, sizeof *f->entries, by_job_and_offset);
+    for (size_t i = 0; i < f->banned_count && status == MR_OK; i++) {
+        f->record = (co_record){ .type = CO_RECORD_BANNED, .verdict.who = f->banned[i] };
+        status = sink(user, &f->record, NULL, err);
+    }
     for (size_t i = 0; i < f->job_count && status == MR_OK; i++) status = deliver_job(f, &f->jobs[i], &entry, sink, user, err);
     return status;
 }

@@ -5,11 +5,20 @@
 #include "coordinator/journal_format.h"
 #include "wire/sums.h"
 
-typedef struct co_jfile_entry { /* a RESULT in the file */
+typedef struct co_jfile_entry { /* a RESULT or a CLAIM in the file */
     uint64_t job, offset;
     uint32_t length;
     uint16_t x, y, width, height;
+    uint16_t bands;             /* CLAIM */
+    uint8_t is_claim, agreed;   /* agreed: as of the last co_jfile_resolve */
+    uint32_t who, unit;         /* CLAIM */
 } co_jfile_entry;
+
+typedef struct co_jfile_verdict { /* an AGREED or a WITHDRAWN */
+    uint64_t job, offset;
+    co_record_verdict said;
+    uint8_t type;
+} co_jfile_verdict;
 
 typedef struct co_jfile_job { /* one that is not gone */
     uint64_t id;
@@ -27,6 +36,10 @@ typedef struct co_jfile {
     uint64_t look_bytes;      /* at this size its growth is looked at */
     co_jfile_entry *entries;
     size_t entry_count, entry_capacity;
+    co_jfile_verdict *verdicts;
+    size_t verdict_count, verdict_capacity;
+    uint32_t *banned;         /* the last CO_BANNED_MOST */
+    size_t banned_count, banned_capacity;
     co_jfile_job *jobs;       /* by id */
     size_t job_count, job_capacity;
     uint8_t *bytes;           /* scratch */
@@ -50,6 +63,12 @@ int co_jfile_put(co_jfile_batch *batch, const void *record, size_t length); /* -
 int co_jfile_open(co_jfile *f, char *note, size_t note_size, mr_error *err);
 void co_jfile_close(co_jfile *f);
 int co_jfile_deliver(co_jfile *f, co_journal_sink sink, void *user, mr_error *err);
+
+/* Claims and verdicts (journal_claims.c). -1 without memory. */
+int co_jfile_index_verdict(co_jfile *f, const co_record *record, uint64_t offset);
+void co_jfile_forget_verdicts(co_jfile *f, uint64_t job);
+/* Drops the claims that were withdrawn, and what withdrew them; marks those agreed on. Changes the order of the entries. */
+void co_jfile_resolve(co_jfile *f);
 
 enum co_jfile_outcome { CO_JFILE_OK, CO_JFILE_AGAIN /* not written: try again */, CO_JFILE_LOST /* written, but perhaps not on disk */, CO_JFILE_BROKEN };
 

@@ -109,7 +109,8 @@ static void walk_job(wire_cursor *c, co_record_job *j)
     wire_u32(c, &j->tile);
     wire_u32(c, &j->units);
     wire_u32(c, &j->priority);
-    wire_u32(c, &j->verify);
+    wire_u32_in(c, &j->verify, 0, 100);
+    wire_u64(c, &j->verify_secret);
     wire_u32_in(c, &j->flags, 0, CO_RECORD_FLAGS);
     wire_bytes(c, j->token, sizeof j->token);
     wire_text(c, j->name, sizeof j->name);
@@ -133,12 +134,32 @@ static void walk_result(wire_cursor *c, co_record_result *r)
     }
 }
 
+static void walk_claim(wire_cursor *c, co_record_result *r)
+{
+    walk_result(c, r);
+    if (r->part_count != 1) c->bad = 1;
+    wire_u32(c, &r->who);
+    wire_u16(c, &r->bands);
+    wire_u64(c, &r->digest);
+}
+
+static void walk_verdict(wire_cursor *c, co_record_verdict *v)
+{
+    wire_u32(c, &v->who);
+    wire_u32(c, &v->unit);
+    wire_u16(c, &v->bands);
+}
+
+static int has_payload(const co_record *r) { return r->type == CO_RECORD_RESULT || r->type == CO_RECORD_CLAIM; }
+
 static void walk_record(wire_cursor *c, co_record *r)
 {
     wire_u8(c, &r->type);
     wire_u64(c, &r->job);
     if (r->type == CO_RECORD_JOB) walk_job(c, &r->a_job);
     else if (r->type == CO_RECORD_RESULT) walk_result(c, &r->result);
+    else if (r->type == CO_RECORD_CLAIM) walk_claim(c, &r->result);
+    else if (r->type >= CO_RECORD_AGREED && r->type <= CO_RECORD_BANNED) walk_verdict(c, &r->verdict);
     else if (r->type != CO_RECORD_CANCELLED && r->type != CO_RECORD_GONE) c->bad = 1;
 }
 
@@ -146,7 +167,7 @@ size_t co_jf_record_bound(const co_record *r)
 {
     size_t fields = 64;
     if (r->type == CO_RECORD_JOB) fields += 128 + CO_PATH_MOST;
-    if (r->type == CO_RECORD_RESULT) fields += 64 + r->result.part_count * sizeof(co_record_part) + r->payload_bytes;
+    if (has_payload(r)) fields += 64 + r->result.part_count * sizeof(co_record_part) + r->payload_bytes;
     return CO_JF_RECORD_BYTES + fields;
 }
 
@@ -161,8 +182,8 @@ size_t co_jf_write_record(const co_record *record, uint8_t *bytes, size_t capaci
     if (capacity < CO_JF_RECORD_BYTES) return 0;
     wire_cursor c = wire_writer(bytes + CO_JF_RECORD_BYTES, capacity - CO_JF_RECORD_BYTES);
     walk_record(&c, (co_record *)(uintptr_t)record); /* a writing cursor changes none of it */
-    if (c.bad || (record->type == CO_RECORD_RESULT && (size_t)(c.end - c.at) < record->payload_bytes)) return 0;
-    if (record->type == CO_RECORD_RESULT) {
+    if (c.bad || (has_payload(record) && (size_t)(c.end - c.at) < record->payload_bytes)) return 0;
+    if (has_payload(record)) {
         memcpy(c.at, record->payload, record->payload_bytes);
         c.at += record->payload_bytes;
     }
@@ -187,6 +208,6 @@ size_t co_jf_read_record(co_record *record, const uint8_t *bytes, size_t size_by
     if (c.bad) return 0;
     record->payload = c.at;
     record->payload_bytes = (uint32_t)(c.end - c.at);
-    if (record->type != CO_RECORD_RESULT && record->payload_bytes) return 0;
+    if (!has_payload(record) && record->payload_bytes) return 0;
     return CO_JF_RECORD_BYTES + (size_t)body_bytes;
 }

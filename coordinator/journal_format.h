@@ -18,7 +18,7 @@
 #include "coordinator/journal.h"
 
 enum {
-    CO_JF_VERSION = 1,
+    CO_JF_VERSION = 2,
     CO_JF_HASH_BYTES = 16,
     CO_JF_HEADER_BYTES = 64,
     CO_JF_HEAD_BYTES = 48,

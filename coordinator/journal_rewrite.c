@@ -40,7 +40,8 @@ static int same_tile(const co_jfile_entry *a, const co_jfile_entry *b)
 static size_t run_length(const co_jfile *f, size_t first)
 {
     size_t count = 1;
-    while (first + count < f->entry_count && same_tile(&f->entries[first], &f->entries[first + count])) count++;
+    if (f->entries[first].is_claim) return 1; /* it may be withdrawn alone */
+    while (first + count < f->entry_count && !f->entries[first + count].is_claim && same_tile(&f->entries[first], &f->entries[first + count])) count++;
     return count;
 }
 
@@ -169,6 +170,20 @@ static int put_jobs(rewrite *w)
     return 0;
 }
 
+static int put_verdicts(rewrite *w)
+{
+    const co_jfile *f = w->old;
+    for (size_t i = 0; i < f->banned_count; i++) {
+        const co_record r = { .type = CO_RECORD_BANNED, .verdict.who = f->banned[i] };
+        if (put_record(w, &r)) return -1;
+    }
+    for (size_t i = 0; i < f->verdict_count; i++) {
+        const co_record r = { .type = f->verdicts[i].type, .job = f->verdicts[i].job, .verdict = f->verdicts[i].said };
+        if (put_record(w, &r)) return -1;
+    }
+    return 0;
+}
+
 /* ---- the new file ---- */
 
 static int begin(co_jfile *new, const co_jfile *old)
@@ -189,7 +204,8 @@ static int begin(co_jfile *new, const co_jfile *old)
 
 static int put_all(rewrite *w, co_jfile_batch *more)
 {
-    if (begin(w->new, w->old) || put_jobs(w) || put_results(w) || flush(w)) return -1;
+    co_jfile_resolve(w->old); /* what was withdrawn stays behind */
+    if (begin(w->new, w->old) || put_jobs(w) || put_results(w) || put_verdicts(w) || flush(w)) return -1;
     if (more && more->records && co_jfile_append(w->new, more) != CO_JFILE_OK) return -1;
     return co_jfile_sync(w->new->fd) || renameat(w->old->folder_fd, "journal.new", w->old->folder_fd, "journal") ? -1 : 0;
 }
@@ -248,6 +264,7 @@ int co_jfile_rewrite(co_jfile *f, co_jfile_batch *more)
 static uint64_t useless_bytes(co_jfile *f)
 {
     uint64_t useful = CO_JF_HEADER_BYTES;
+    co_jfile_resolve(f);
     if (f->entry_count) qsort(f->entries, f->entry_count, sizeof *f->entries, by_tile);
     for (size_t i = 0, run; i < f->entry_count; i += run) {
         uint32_t longest = 0;

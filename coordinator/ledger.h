@@ -78,6 +78,8 @@ typedef struct job {
     uint64_t elapsed_us;       /* of former lives, already taken from the times above */
     co_map seen;               /* folded incarnations of workers that were given a unit */
     uint32_t verify;           /* per cent */
+    uint64_t secret;           /* which of them */
+    uint64_t patient_until_us; /* taken up from a former life: until then, who could check may still come back */
     record *records;
     uint32_t record_count, record_capacity;
     dispute *disputes;
@@ -105,6 +107,7 @@ enum appetite { SATED, HUNGRY, IDLE };
 
 typedef struct worker {
     uint32_t peer, number;     /* number 0: free */
+    uint32_t who;              /* its identity: a voice, and a fate, for all that share it */
     uint32_t threads, in_hand, begun;
     uint64_t incarnation;
     uint64_t heard_us, rtt_us, rest_until_us;
@@ -239,6 +242,7 @@ void co_checks_released(job *j, uint32_t record_index);                         
 void co_checks_opinion(co_scheduler *s, job *j, uint32_t record_index, uint32_t wi, uint64_t digest, uint64_t now_us);
 void co_checks_close(co_scheduler *s, job *j, uint64_t now_us);                 /* everything is in: gives up checks that nobody here can make */
 int co_checks_pending(const job *j);
+void co_checks_restore(co_scheduler *s, job *j, const co_claim *claim);         /* of a former life; committed just now */
 void co_checks_free(job *j);
 
 /* Takes a worker off the books; what it held goes back. why: enum co_leave (scheduler.c). */

@@ -33,6 +33,7 @@ enum {
     CO_PIECE_MOST = 4,         /* usual times of a unit: what would last longer, on a slow worker or for its cost, is given out in pieces */
     CO_PIECE_LEAST_US = 2000,  /* pieces do not become shorter than this near the end: a message costs some tens of microseconds */
     CO_SLOW = 2,               /* a worker so many times slower than the mean gets nothing that the others would have done before it */
+    CO_CHECKS_PATIENCE_MS = 10000, /* after a restart, for workers to come back who can check what others did */
     CO_PATIENCE_US = 20000,    /* beyond what was expected: for hiccups of machines and networks */
     CO_STUCK_US = 200000,      /* without any result, beyond what was expected: then slow workers are better than none */
     CO_LATE = 3,               /* a unit out for so many times its usual time is done again whatever that costs */
@@ -94,6 +95,7 @@ enum {
 /* The journal (coordinator/journal.h) */
 enum {
     CO_PATH_MOST = 4096,           /* bytes of a file name with its terminator: PATH_MAX of Linux */
+    CO_BANNED_MOST = 65536,        /* workers found to lie that are remembered: the last of them */
     CO_RECORD_PARTS_MOST = 1024,   /* units in one record: sample ranges of one tile that were added up */
     CO_BATCH_BYTES = 4 << 20,      /* made durable at once, and one record more */
     CO_JOURNAL_LOOK_BYTES = 16 << 20, /* a file below this is not worth rewriting */

@@ -215,6 +215,7 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
     return 0;
 }
 
+uint32_t co_router_identity(co_router *r) { return co_guard_identity(zmq_msg_gets(&r->frame, "User-Id")); }
 unsigned co_router_roles(co_router *r) { return co_guard_roles(zmq_msg_gets(&r->frame, "User-Id")); }
 
 /* One event of the monitor: two frames, the first of them the event's number (16 bits) and value (32 bits: a descriptor, or an error's number). */

@@ -30,6 +30,7 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
 
 /* What the sender of the last message received may be: enum wire_role, in bits. */
 unsigned co_router_roles(co_router *r);
+uint32_t co_router_identity(co_router *r); /* and its identity, where its key is its own; 0: unknown */
 
 /* Connections that were turned away so far: noise, other protocols, no key or a wrong one; address: of the last whose key was refused. */
 uint64_t co_router_strangers(const co_router *r, const char **address);

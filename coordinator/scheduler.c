@@ -70,6 +70,7 @@ int co_scheduler_submit(co_scheduler *s, uint64_t now_us, const mr_picture *pict
     j->sums.state = CO_JOB_QUEUED;
     j->sums.priority = options ? options->priority : CO_PRIORITY;
     j->verify = options ? options->verify_percent : 0;
+    j->secret = options && options->verify_secret ? options->verify_secret : s->secret;
     j->served = fair_start(s, j->sums.priority);
     j->submitted_us = now_us;
     s->jobs[s->job_count++] = j;
@@ -202,11 +203,11 @@ static void welcome(co_scheduler *s, uint32_t wi)
     co_ledger_act(s, (co_action){ .kind = CO_ACT_WELCOME, .peer = s->workers[wi].peer, .worker = s->workers[wi].number });
 }
 
-static uint32_t add_worker(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads)
+static uint32_t add_worker(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads, uint32_t who)
 {
     uint32_t wi = s->worker_count < CO_WORKERS_MOST ? co_ledger_new_worker(s) : NONE;
     if (wi == NONE) return NONE;
-    s->workers[wi] = (worker){ .peer = peer, .number = ++s->last_number, .threads = threads, .incarnation = incarnation,
+    s->workers[wi] = (worker){ .peer = peer, .number = ++s->last_number, .who = who, .threads = threads, .incarnation = incarnation,
                                .heard_us = now_us, .leases = EMPTY_LIST, .first_waiting = NONE };
     if (co_map_put(&s->by_peer, peer, wi) || co_map_put(&s->by_incarnation, fold(incarnation), wi)) s->broken = 1;
     LIST_APPEND(&s->heard, wi, HEARD);
@@ -223,10 +224,11 @@ static void touch(co_scheduler *s, uint32_t wi, uint64_t now_us)
     LIST_APPEND(&s->heard, wi, HEARD);
 }
 
-int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads)
+int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads, uint32_t who)
 {
     uint32_t known = co_ledger_worker(s, peer);
-    if (co_map_get(&s->banned, fold(incarnation)) >= 0) return CO_HELLO_BANNED;
+    if (!who) who = fold(incarnation);
+    if (co_map_get(&s->banned, who) >= 0) return CO_HELLO_BANNED;
     if (known != NONE && s->workers[known].incarnation == incarnation) { /* said twice, before our welcome had come */
         touch(s, known, now_us);
         welcome(s, known);
@@ -235,7 +237,7 @@ int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t
     if (known != NONE) co_scheduler_remove(s, known, CO_LEAVE_REPLACED, now_us);
     int64_t former = co_map_get(&s->by_incarnation, fold(incarnation));
     if (former >= 0 && s->workers[former].incarnation == incarnation) co_scheduler_remove(s, (uint32_t)former, CO_LEAVE_REPLACED, now_us);
-    uint32_t wi = threads ? add_worker(s, now_us, peer, incarnation, threads) : NONE;
+    uint32_t wi = threads ? add_worker(s, now_us, peer, incarnation, threads, who) : NONE;
     if (wi == NONE) return CO_HELLO_NO_ROOM;
     welcome(s, wi);
     co_ledger_settle(s, wi, now_us);
@@ -283,17 +285,6 @@ static void commit(co_scheduler *s, job *j, const co_result *r, uint16_t bands, 
     j->sums.rays += rays;
     s->rays_in += rays;
     j->sums.result_bytes += r->bytes;
-}
-
-uint16_t co_scheduler_restore(co_scheduler *s, uint64_t now_us, uint64_t id, uint32_t ui, uint16_t bands)
-{
-    const co_result r = { .unit = ui, .bands = bands };
-    uint16_t wanted = co_scheduler_wants(s, id, ui) & bands;
-    if (!wanted) return 0;
-    job *j = co_ledger_job(s, id);
-    commit(s, j, &r, wanted, now_us);
-    co_ledger_end_if_over(s, j, now_us);
-    return wanted;
 }
 
 static void learn(co_scheduler *s, uint32_t wi, job *j, const co_result *r, uint64_t now_us)
@@ -437,7 +428,7 @@ void co_scheduler_keep_secret(co_scheduler *s, uint64_t secret) { s->secret = se
 uint32_t co_scheduler_identity(const co_scheduler *s, uint32_t peer)
 {
     uint32_t wi = co_ledger_worker(s, peer);
-    return wi == NONE ? 0 : fold(s->workers[wi].incarnation);
+    return wi == NONE ? 0 : s->workers[wi].who;
 }
 
 uint32_t co_scheduler_worker_number(const co_scheduler *s, uint32_t peer)

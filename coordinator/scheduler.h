@@ -31,9 +31,11 @@ enum co_action_kind {
     CO_ACT_LEFT,      /* peer, worker: gone; why: enum co_leave; count: units that go back to the queue */
     CO_ACT_RESTS,     /* peer, worker: failed too often in a row and gets nothing for a while */
     CO_ACT_ASIDE,     /* job, unit: given up; why: enum co_aside */
-    CO_ACT_EVICT,     /* peer, worker (0: not here now): two others agree against its result of job, unit; who: its identity. All that it brought to any job
-                       * that has not ended is to be taken out of the film; count: that many results */
+    CO_ACT_WITHDRAW,  /* job, who: found to lie. All that he has brought to the job up to now is to be taken out of the film; count: that many results */
+    CO_ACT_EVICT,     /* peer, worker (0: not here now): two others agree against its result of job, unit; who: its identity; count: results of all jobs,
+                       * withdrawn just before */
     CO_ACT_DISTRUST,  /* job, unit, bands, who: nobody can settle whether this part of his is right; it is to be taken out of the film, too */
+    CO_ACT_AGREED,    /* job, unit, bands, who: another has come to the same as he */
     CO_ACT_ENDED      /* job: see its status */
 };
 
@@ -63,7 +65,7 @@ void co_scheduler_free(co_scheduler *s);
  * wait for the next such result. */
 int co_scheduler_next(co_scheduler *s, co_action *out);
 
-/* Tiles to be done twice are chosen by this number: nobody should be able to guess it. */
+/* Tiles to be done twice are chosen by this number, in jobs without a secret of their own: nobody should be able to guess it. */
 void co_scheduler_keep_secret(co_scheduler *s, uint64_t secret);
 
 /* Jobs. Ids count from 1. options: NULL: the defaults. */
@@ -85,9 +87,21 @@ int co_scheduler_checks(const co_scheduler *s, uint64_t job, uint64_t lease);
 int co_scheduler_verifies(const co_scheduler *s, uint64_t job);
 /* Bands that are in already: what a journal holds of a job just submitted. Returns those that were not known to be in. */
 uint16_t co_scheduler_restore(co_scheduler *s, uint64_t now_us, uint64_t job, uint32_t unit, uint16_t bands);
+/* The same of what a worker claimed in a job that is verified: it may still be checked, and taken back when he is found to lie. */
+typedef struct co_claim {
+    uint64_t digest;
+    uint32_t unit, who;
+    uint16_t bands, sent; /* those that were committed, of those that came */
+    int agreed;           /* another has come to the same */
+} co_claim;
+uint16_t co_scheduler_restore_claim(co_scheduler *s, uint64_t now_us, uint64_t job, const co_claim *claim);
+/* An identity that was found to lie, now or in a former life, and is refused: -1 without memory. */
+int co_scheduler_ban(co_scheduler *s, uint32_t who);
 
 /* Workers. Every event of a peer that is no worker (but hello) makes an action CO_ACT_SAY_HELLO and changes nothing else. */
-int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads); /* 0 or CO_HELLO_... */
+/* who: his identity, where it is known (by a key that is his alone): all workers of one identity have one voice, and one fate. 0: by his incarnation. Returns 0 or
+ * CO_HELLO_... */
+int co_scheduler_hello(co_scheduler *s, uint64_t now_us, uint32_t peer, uint64_t incarnation, uint32_t threads, uint32_t who);
 /* A sign of life. rtt_us: the worker's round trip, 0: not told. held: units that it says it has, UINT32_MAX: not told; one that has had none for a
  * whole lease has lost those it was given, and they go back to the queue. */
 void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_t rtt_us, uint32_t held);

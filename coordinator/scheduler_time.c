@@ -28,6 +28,7 @@ static void forgive_clock(co_scheduler *s, uint64_t now_us)
 {
     forgive_silence(s, now_us);
     no_later(&s->result_us, now_us);
+    for (job *j = s->turns; j; j = j->next) no_later(&j->patient_until_us, now_us + CO_CHECKS_PATIENCE_MS * UINT64_C(1000));
     for (uint32_t wi = s->heard.head; wi != NONE; wi = HEARD(wi).next) {
         worker *w = &s->workers[wi];
         no_later(&w->busy_us, now_us);

@@ -168,7 +168,7 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
     if (j->options.verify_percent < s->config.verify_percent) j->options.verify_percent = s->config.verify_percent;
     int status = mr_picture_check(picture, err);
     if (!status) status = mr_film_init(&j->film, picture, err);
-    if (!status && j->options.verify_percent) status = co_verify_open(s, j, err);
+    if (!status && j->options.verify_percent) status = co_verify_open(j, err);
     if (!status) status = co_scheduler_submit(s->scheduler, co_now_us(), picture, tile, &j->options, &j->id, err);
     if (status) {
         mr_film_free(&j->film);

@@ -38,6 +38,7 @@ typedef struct co_config {
 typedef struct co_job_options {
     uint32_t priority;       /* 0 .. WIRE_MAX_PRIORITY, greater is sooner */
     uint32_t verify_percent; /* of the tiles are done twice and compared: 0 .. 100 */
+    uint64_t verify_secret;  /* which of them; 0: as the coordinator likes. A journal keeps it, so that a restart chooses the same */
 } co_job_options;
 
 enum co_job_state { CO_JOB_QUEUED, CO_JOB_RUNNING, CO_JOB_DONE, CO_JOB_FAILED, CO_JOB_CANCELLED };

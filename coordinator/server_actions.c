@@ -158,8 +158,10 @@ void co_server_flush(co_server *s)
         case CO_ACT_LEFT: say_left(s, &a); break;
         case CO_ACT_RESTS: say_rests(s, &a); break;
         case CO_ACT_ASIDE: say_aside(s, &a); break;
+        case CO_ACT_WITHDRAW: co_verify_withdraw(s, &a); break;
         case CO_ACT_EVICT: co_verify_evict(s, &a); break;
         case CO_ACT_DISTRUST: co_verify_distrust(s, &a); break;
+        case CO_ACT_AGREED: co_verify_agreed(s, &a); break;
         case CO_ACT_ENDED: say_ended(s, &a); break;
         default: send_small(s, &a);
         }

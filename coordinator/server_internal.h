@@ -152,13 +152,15 @@ void co_server_dismiss_drained(co_server *s);
 int co_server_take_job(co_server *s, uint64_t now_us, co_request *request, mr_error *err);
 
 /* Jobs that are verified (server_verify.c). */
-int co_verify_open(const co_server *s, server_job *j, mr_error *err);
+int co_verify_open(server_job *j, mr_error *err);
 uint64_t co_verify_digest(const uint64_t *sums, size_t count);
 /* Keeps a result as it came, so that it can be taken out of the film again; -1: no room. Then says which bands of it went in. */
 int co_verify_keep(co_server *s, server_job *j, uint32_t peer);
 void co_verify_kept(server_job *j, uint16_t bands);
+void co_verify_withdraw(co_server *s, const co_action *a);
 void co_verify_evict(co_server *s, const co_action *a);
 void co_verify_distrust(co_server *s, const co_action *a);
+void co_verify_agreed(co_server *s, const co_action *a);
 
 /* Carries out the scheduler's actions, in order (server_actions.c). */
 void co_server_flush(co_server *s);

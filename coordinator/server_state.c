@@ -13,7 +13,8 @@
 
 typedef struct unsettled { /* a record on its way to the disk, oldest first */
     uint64_t job, tiles, samples, rays, bytes;
-    int kind;              /* enum co_record_type */
+    int is_job;
+    int counts;            /* among its job's: until it is settled, nothing of the job is */
 } unsettled;
 
 struct co_state {
@@ -62,7 +63,8 @@ static int restore_job(co_server *s, const co_record *record, const char *path, 
     upload *u = restore_pack(s, r, path, &why);
     if (!u) return mr_fail(err, MR_BAD_INPUT, "job %llu cannot go on: %s", (unsigned long long)record->job, why.text);
     co_scheduler_skip_jobs(s->scheduler, record->job - 1);
-    int status = co_server_add_job(s, &u->pack, &r->picture, r->tile, &(co_job_options){ .priority = r->priority }, &j, err);
+    int status = co_server_add_job(s, &u->pack, &r->picture, r->tile,
+                                   &(co_job_options){ .priority = r->priority, .verify_percent = r->verify, .verify_secret = r->verify_secret }, &j, err);
     if (status) {
         if (!u->jobs) co_server_drop_upload(s, u);
         return status;
@@ -94,6 +96,38 @@ static int restore_part(co_server *s, const server_job *j, const co_record_resul
     return co_scheduler_restore(s->scheduler, co_now_us(), j->id, p->unit, bands) == bands ? 0 : -1;
 }
 
+/* What a worker claimed: kept again, so that it can be taken out of the film. In a job that is not verified any more it is a result like others. */
+static int restore_claim(co_server *s, server_job *j, const co_record *record, const uint64_t *sums)
+{
+    mr_tile t;
+    const co_record_result *r = &record->result;
+    const co_record_part *p = &r->parts[0];
+    if (!co_scheduler_tile(s->scheduler, j->id, p->unit, &t) || t.x != r->x || t.width != r->width || t.y > r->y) return -1;
+    if (t.first_sample != p->first_sample || t.sample_count != p->sample_count) return -1;
+    const co_claim claim = { .digest = r->digest, .unit = p->unit, .who = r->who, .bands = r->bands, .agreed = r->agreed,
+                             .sent = co_bands_of_rows(t.height, r->y - t.y, r->height) };
+    if (!claim.bands || (claim.bands & ~claim.sent) || (co_scheduler_wants(s->scheduler, j->id, p->unit) & claim.bands) != claim.bands) return -1;
+    const co_kept kept = { .who = r->who, .unit = p->unit, .y = r->y, .height = r->height, .bands = r->bands, .size_bytes = record->payload_bytes };
+    if (j->spool && co_spool_add(j->spool, &kept, record->payload)) return -1;
+    if (co_scheduler_restore_claim(s->scheduler, co_now_us(), j->id, &claim) != claim.bands) return -1;
+    co_server_add_bands(j, &t, claim.bands, r->y, sums, (int32_t)t.sample_count);
+    return 0;
+}
+
+static int restore_sums(co_server *s, server_job *j, const co_record *record, const uint64_t *sums)
+{
+    const co_record_result *r = &record->result;
+    const mr_tile place = { .x = r->x, .y = r->y, .width = r->width, .height = r->height };
+    if (record->type == CO_RECORD_CLAIM) return restore_claim(s, j, record, sums);
+    uint32_t samples = 0;
+    for (unsigned i = 0; i < r->part_count; i++) {
+        if (restore_part(s, j, r, &r->parts[i])) return -1;
+        samples += r->parts[i].sample_count;
+    }
+    co_server_add_sums(j, &place, sums, (int32_t)samples);
+    return 0;
+}
+
 static int restore_result(co_server *s, const co_record *record, mr_error *err)
 {
     const co_record_result *r = &record->result;
@@ -101,16 +135,8 @@ static int restore_result(co_server *s, const co_record *record, mr_error *err)
     size_t count = (size_t)3 * r->width * r->height;
     uint64_t *sums = co_server_sums(s, count);
     if (!sums) return mr_fail(err, MR_FAILED, "no memory for a tile");
-    uint32_t samples = 0;
-    int bad = !j || wire_sums_decode(s->packer, record->payload, record->payload_bytes, sums, count);
-    for (unsigned i = 0; i < r->part_count && !bad; i++) {
-        bad = restore_part(s, j, r, &r->parts[i]);
-        samples += r->parts[i].sample_count;
-    }
-    if (bad)
+    if (!j || wire_sums_decode(s->packer, record->payload, record->payload_bytes, sums, count) || restore_sums(s, j, record, sums))
         return mr_fail(err, MR_BAD_INPUT, "job %llu: the journal has a tile at %u,%u that does not belong to it", (unsigned long long)record->job, r->x, r->y);
-    const mr_tile place = { .x = r->x, .y = r->y, .width = r->width, .height = r->height };
-    co_server_add_sums(j, &place, sums, (int32_t)samples);
     co_scheduler_restore_totals(s->scheduler, j->id, r->rays, r->bytes, r->elapsed_us);
     s->state->restored += r->part_count;
     return MR_OK;
@@ -120,7 +146,9 @@ static int take_up(void *user, const co_record *record, const char *pack_path, m
 {
     co_server *s = user;
     if (record->type == CO_RECORD_JOB) return restore_job(s, record, pack_path, err);
-    if (record->type == CO_RECORD_RESULT) return restore_result(s, record, err);
+    if (record->type == CO_RECORD_RESULT || record->type == CO_RECORD_CLAIM) return restore_result(s, record, err);
+    if (record->type == CO_RECORD_BANNED)
+        return co_scheduler_ban(s->scheduler, record->verdict.who) ? mr_fail(err, MR_FAILED, "no memory for those who are refused") : MR_OK;
     (void)co_scheduler_cancel(s->scheduler, co_now_us(), record->job);
     return MR_OK;
 }
@@ -174,7 +202,8 @@ static void add(co_state *t, const mr_pack *pack, unsettled u)
         return;
     }
     u.job = t->record.job;
-    u.kind = t->record.type;
+    t->jobs += t->record.type == CO_RECORD_JOB;
+    u.is_job = t->record.type == CO_RECORD_JOB;
     t->ring[(t->first + t->count++) & (t->capacity - 1)] = u;
 }
 
@@ -198,8 +227,9 @@ int co_state_job(co_server *s, server_job *j, mr_error *err)
     memcpy(r->token, j->token, sizeof r->token);
     memcpy(r->name, j->name, sizeof r->name);
     (void)snprintf(r->output, sizeof r->output, "%s", j->output ? j->output : "");
-    add(t, j->pack, (unsettled){ .job = 0 });
-    t->jobs++;
+    r->verify = j->options.verify_percent;
+    r->verify_secret = j->options.verify_secret;
+    add(t, j->pack, (unsettled){ .counts = 1 });
     j->unsettled.records++;
     return MR_OK;
 }
@@ -212,6 +242,17 @@ static int code_rows(co_server *s, const uint64_t *sums, size_t count)
     s->state->record.payload_bytes = (uint32_t)wire_sums_encode(s->packer, sums, count, bytes);
     s->state->record.payload = bytes;
     return 0;
+}
+
+static void add_of_job(co_state *t, server_job *j, unsettled u)
+{
+    u.counts = 1;
+    add(t, NULL, u);
+    j->unsettled.records++;
+    j->unsettled.tiles += u.tiles;
+    j->unsettled.samples += u.samples;
+    j->unsettled.rays += u.rays;
+    j->unsettled.bytes += u.bytes;
 }
 
 /* One run of neighbouring bands. part: its rows; u: what it is worth. */
@@ -237,12 +278,25 @@ static void add_run(co_server *s, server_job *j, uint32_t unit, const mr_tile *p
     out->elapsed_us = elapsed_us;
     out->part_count = 1;
     out->parts[0] = (co_record_part){ unit, part->first_sample, part->sample_count };
-    add(t, NULL, u);
-    j->unsettled.records++;
-    j->unsettled.tiles += u.tiles;
-    j->unsettled.samples += u.samples;
-    j->unsettled.rays += u.rays;
-    j->unsettled.bytes += u.bytes;
+    add_of_job(t, j, u);
+}
+
+/* A result of a job that is verified: whole, as it came; which of its bands are in; and whose it is. */
+static void add_claim(co_server *s, server_job *j, const mr_tile *tile, const co_result *result, unsettled u, uint64_t elapsed_us)
+{
+    co_state *t = s->state;
+    const wire_result *r = &s->in.result;
+    const co_kept *kept = co_spool_last(j->spool);
+    co_record_result *out = &t->record.result;
+    t->record.type = CO_RECORD_CLAIM;
+    t->record.job = j->id;
+    t->record.payload = s->in.payload;
+    t->record.payload_bytes = (uint32_t)s->in.payload_bytes;
+    *out = (co_record_result){ .x = tile->x, .y = r->y, .width = tile->width, .height = r->height, .rays = u.rays, .bytes = u.bytes,
+                               .elapsed_us = elapsed_us, .part_count = 1, .who = kept->who, .bands = kept->bands, .digest = result->digest };
+    out->parts[0] = (co_record_part){ result->unit, tile->first_sample, tile->sample_count };
+    u.samples = (uint64_t)tile->width * co_bands_rows(tile->height, kept->bands) * tile->sample_count;
+    add_of_job(t, j, u);
 }
 
 void co_state_result(co_server *s, server_job *j, const mr_tile *tile, uint16_t bands, const uint64_t *sums, const co_result *result)
@@ -251,6 +305,10 @@ void co_state_result(co_server *s, server_job *j, const mr_tile *tile, uint16_t 
     if (!s->state || co_scheduler_status(s->scheduler, co_now_us(), j->id, &status)) return;
     unsettled u = { .rays = result->rays, .bytes = result->bytes };
     u.tiles = co_scheduler_wants(s->scheduler, j->id, result->unit) == 0; /* that was the last of it */
+    if (j->spool) {
+        add_claim(s, j, tile, result, u, (uint64_t)(status.seconds * 1e6));
+        return;
+    }
     for (uint16_t left = bands; left;) {
         mr_tile part = *tile;
         uint16_t run = co_bands_run(left);
@@ -261,6 +319,15 @@ void co_state_result(co_server *s, server_job *j, const mr_tile *tile, uint16_t 
         u = (unsettled){ .job = 0 }; /* counted with the first run */
         left = (uint16_t)(left & ~run);
     }
+}
+
+void co_state_verdict(co_server *s, uint64_t job, uint8_t type, const co_record_verdict *verdict)
+{
+    server_job *j = co_server_find(s, job);
+    if (!s->state) return;
+    s->state->record = (co_record){ .type = type, .job = job, .verdict = *verdict };
+    if (j) add_of_job(s->state, j, (unsettled){ .job = 0 });
+    else add(s->state, NULL, (unsettled){ .job = 0 });
 }
 
 static void add_end(co_server *s, uint64_t job, uint8_t type)
@@ -285,14 +352,17 @@ int co_state_held(const co_server *s) { return s->state && s->state->held; }
 
 int co_state_has_room(const co_server *s) { return !s->state || co_journal_waiting(s->state->journal) < CO_JOURNAL_DROP_BYTES; }
 
+/* What was withdrawn meanwhile does not count in the scheduler any more, but is still on its way to the disk. */
+static void lessen(uint64_t *count, uint64_t by) { *count = *count > by ? *count - by : 0; }
+
 void co_state_mask(const server_job *j, co_job_status *status)
 {
     if (!j->unsettled.records) return;
     if (status->state == CO_JOB_DONE || status->state == CO_JOB_FAILED) status->state = CO_JOB_RUNNING;
-    status->tiles_done -= j->unsettled.tiles;
-    status->samples_done -= j->unsettled.samples;
-    status->rays -= j->unsettled.rays;
-    status->result_bytes -= j->unsettled.bytes;
+    lessen(&status->tiles_done, j->unsettled.tiles);
+    lessen(&status->samples_done, j->unsettled.samples);
+    lessen(&status->rays, j->unsettled.rays);
+    lessen(&status->result_bytes, j->unsettled.bytes);
 }
 
 /* ---- what has become of it ---- */
@@ -304,9 +374,9 @@ static void settle_one(co_server *s)
     t->first = (t->first + 1) & (t->capacity - 1);
     t->count--;
     t->settled++;
-    t->jobs -= u.kind == CO_RECORD_JOB;
+    t->jobs -= (unsigned)u.is_job;
     server_job *j = co_server_find(s, u.job);
-    if (!j || (u.kind != CO_RECORD_JOB && u.kind != CO_RECORD_RESULT)) return;
+    if (!j || !u.counts) return;
     j->unsettled.records--;
     j->unsettled.tiles -= u.tiles;
     j->unsettled.samples -= u.samples;

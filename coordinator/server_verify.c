@@ -3,12 +3,14 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "coordinator/server_internal.h"
+#include "coordinator/server_state.h"
 
-int co_verify_open(const co_server *s, server_job *j, mr_error *err)
+int co_verify_open(server_job *j, mr_error *err)
 {
-    if (s->config.state) return mr_fail(err, MR_FAILED, "tiles cannot be verified by a coordinator with --state: a journal cannot take back what it has accepted");
+    uint64_t *secret = &j->options.verify_secret;
+    if (!*secret && getrandom(secret, sizeof *secret, 0) != (ssize_t)sizeof *secret) return mr_fail(err, MR_FAILED, "no random numbers");
     return co_spool_open(&j->spool, err);
 }
 
@@ -65,7 +67,22 @@ static void take_out_all(co_server *s, server_job *j, const co_action *a, int on
 void co_verify_distrust(co_server *s, const co_action *a)
 {
     server_job *j = co_server_find(s, a->job);
-    if (j && j->spool) take_out_all(s, j, a, 1);
+    if (!j || !j->spool) return;
+    take_out_all(s, j, a, 1);
+    co_state_verdict(s, j->id, CO_RECORD_WITHDRAWN, &(co_record_verdict){ .who = a->who, .unit = a->unit, .bands = a->bands });
+}
+
+void co_verify_agreed(co_server *s, const co_action *a)
+{
+    co_state_verdict(s, a->job, CO_RECORD_AGREED, &(co_record_verdict){ .who = a->who, .unit = a->unit, .bands = a->bands });
+}
+
+void co_verify_withdraw(co_server *s, const co_action *a)
+{
+    server_job *j = co_server_find(s, a->job);
+    if (!j || !j->spool) return;
+    take_out_all(s, j, a, 0);
+    co_state_verdict(s, j->id, CO_RECORD_WITHDRAWN, &(co_record_verdict){ .who = a->who, .unit = UINT32_MAX });
 }
 
 void co_verify_evict(co_server *s, const co_action *a)
@@ -76,9 +93,6 @@ void co_verify_evict(co_server *s, const co_action *a)
     (void)co_scheduler_tile(s->scheduler, a->job, a->unit, &t);
     co_server_warn(s, "worker %u (%s on %s) returned a wrong tile of job %llu at %u,%u: two others agree against it. It is refused from now on, and its %u tiles are done again",
                   a->worker, w ? w->name : "?", w ? w->host : "?", (unsigned long long)a->job, t.x, t.y, a->count);
-    for (server_job *j = s->jobs; j; j = j->next) {
-        co_job_status status;
-        if (j->spool && !co_scheduler_status(s->scheduler, co_now_us(), j->id, &status) && status.state <= CO_JOB_RUNNING) take_out_all(s, j, a, 0);
-    }
+    co_state_verdict(s, 0, CO_RECORD_BANNED, &(co_record_verdict){ .who = a->who });
     if (w) co_server_error(s, a->peer, WIRE_ERROR_REFUSED, "you returned a wrong tile: this coordinator takes none of yours any more");
 }

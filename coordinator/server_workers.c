@@ -38,7 +38,8 @@ static void hello(co_server *s, uint64_t now_us, uint32_t peer)
                                                                             : "a worker that traces nothing is of no use here");
         return;
     }
-    int refused = !known && remember(s, peer, h) ? CO_HELLO_NO_ROOM : co_scheduler_hello(s->scheduler, now_us, peer, h->incarnation, h->threads);
+    int refused = !known && remember(s, peer, h) ? CO_HELLO_NO_ROOM : co_scheduler_hello(s->scheduler, now_us, peer, h->incarnation, h->threads,
+                                                                                                       co_router_identity(s->router));
     if (refused) {
         co_server_forget_worker(s, peer);
         co_server_error(s, peer, WIRE_ERROR_REFUSED, refused == CO_HELLO_BANNED ? "you returned a wrong tile: this coordinator takes none of yours any more"
@@ -120,8 +121,9 @@ static void take_result(co_server *s, uint64_t now_us, uint32_t peer, server_job
     co_server_note_result(s, now_us, peer, tile, event->bands, bands, event->bytes);
     if (j->spool) co_verify_kept(j, bands);
     co_server_add_bands(j, tile, bands, s->in.result.y, sums, (int32_t)tile->sample_count);
-    if (bands) co_state_result(s, j, tile, bands, sums, event);
     if (s->config.board) co_server_show_result(s, peer, event, tile, bands);
+    if (j->spool) co_server_flush(s); /* what this has exposed goes before it into the journal: no tile is ever claimed twice there */
+    if (bands) co_state_result(s, j, tile, bands, sums, event);
 }
 
 static void result(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes)

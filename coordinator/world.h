@@ -35,6 +35,7 @@ typedef struct co_world_config {
     uint32_t poison;            /* units of job 1 that kill whoever traces them */
     uint32_t liars, lie_ppm;    /* workers that lie, and how often */
     uint32_t verify_percent;
+    int own_keys;               /* each worker has a key of its own, and keeps it when it starts anew */
     uint32_t restarts, jumps;   /* of the coordinator; of its clock, by up to a day both ways */
     uint32_t restart_every_us;  /* between two restarts or jumps */
     uint32_t audit_every;       /* 0: never the slow way */

@@ -63,7 +63,7 @@ static int create_job(world *w, world_job *j)
 
 static int submit(world *w, world_job *j)
 {
-    const co_job_options options = { .priority = 5, .verify_percent = w->config.verify_percent };
+    const co_job_options options = { .priority = 5, .verify_percent = w->config.verify_percent, .verify_secret = w->config.seed };
     return co_scheduler_submit(w->scheduler, world_hub_now(w), &w->config.picture, w->config.tile, &options, &j->id, w->err);
 }
 
@@ -88,6 +88,7 @@ void world_hub_free(world *w)
 {
     co_scheduler_free(w->scheduler);
     free(w->put_off);
+    co_map_free(&w->liars);
     for (unsigned k = 0; k < w->config.jobs; k++) {
         world_job *j = &w->jobs[k];
         co_plan_free(&j->plan);
@@ -120,7 +121,8 @@ static void remember(world *w, world_job *j, const co_result *r, uint16_t bands,
         j->commitments = grown;
         j->commitment_capacity = capacity;
     }
-    j->commitments[j->commitment_count++] = (commitment){ .unit = r->unit, .who = who, .bands = bands, .wrong = r->digest != digest_of(r) };
+    j->commitments[j->commitment_count++] = (commitment){ .digest = r->digest, .unit = r->unit, .who = who, .bands = bands, .sent = r->bands,
+                                                          .wrong = r->digest != digest_of(r) };
 }
 
 static void note_time(world *w, const world_job *j, const co_result *r)
@@ -148,6 +150,7 @@ static void commit(world *w, world_job *j, const co_result *r, uint16_t bands, u
     if (w->config.verify_percent) remember(w, j, r, bands, who);
 }
 
+static void withdraw(world *w, const co_action *a);
 static void evict(world *w, const co_action *a);
 static void distrust(world *w, const co_action *a);
 
@@ -169,7 +172,8 @@ static void evict_first(world *w)
 {
     co_action a;
     while (co_scheduler_next(w->scheduler, &a)) {
-        if (a.kind == CO_ACT_EVICT) evict(w, &a);
+        if (a.kind == CO_ACT_WITHDRAW) withdraw(w, &a);
+        else if (a.kind == CO_ACT_EVICT) evict(w, &a);
         else if (a.kind == CO_ACT_DISTRUST) distrust(w, &a);
         else put_off(w, &a);
     }
@@ -191,11 +195,15 @@ static void result(world *w, const event *e)
 
 static void hello(world *w, const event *e)
 {
-    int refused = co_scheduler_hello(w->scheduler, world_hub_now(w), e->peer, e->incarnation, w->workers[e->worker].threads);
+    world_worker *me = &w->workers[e->worker];
+    uint32_t who = w->config.own_keys ? e->worker + 1 : 0;
+    int refused = co_scheduler_hello(w->scheduler, world_hub_now(w), e->peer, e->incarnation, me->threads, who);
     world_check(w, refused != CO_HELLO_NO_ROOM, "hello was refused");
     if (refused == CO_HELLO_BANNED) {
-        world_check(w, w->workers[e->worker].liar, "an honest worker is refused");
-        w->workers[e->worker].banned = 1;
+        world_check(w, me->liar, "an honest worker is refused");
+        me->banned = 1;
+    } else {
+        world_check(w, !who || co_map_get(&w->liars, who) < 0, "a liar came back with the same key");
     }
 }
 
@@ -268,21 +276,24 @@ static void aside(world *w, const co_action *a)
         world_check(w, w->config.liars > 0, "a dispute among honest workers");
 }
 
-static void evict(world *w, const co_action *a)
+static void withdraw(world *w, const co_action *a)
 {
     uint32_t undone = 0;
-    w->report->evicted++;
-    for (unsigned k = 0; k < w->config.jobs; k++) {
-        world_job *j = &w->jobs[k];
-        for (size_t i = 0; !j->ended && i < j->commitment_count; i++) {
-            commitment *c = &j->commitments[i];
-            if (c->who != a->who || !c->bands) continue;
-            j->committed[c->unit] = (uint16_t)(j->committed[c->unit] & ~c->bands);
-            c->bands = 0;
-            undone++;
-        }
+    world_job *j = world_job_of(w, a->job);
+    for (size_t i = 0; j && i < j->commitment_count; i++) {
+        commitment *c = &j->commitments[i];
+        if (c->who != a->who || !c->bands) continue;
+        j->committed[c->unit] = (uint16_t)(j->committed[c->unit] & ~c->bands);
+        c->bands = 0;
+        undone++;
     }
-    world_check(w, undone == a->count, "what an evicted worker brought is counted otherwise");
+    world_check(w, j && !j->ended && undone == a->count, "what an evicted worker brought is counted otherwise");
+}
+
+static void evict(world *w, const co_action *a)
+{
+    w->report->evicted++;
+    if (co_map_put(&w->liars, a->who, 1)) world_check(w, 0, "no memory");
 }
 
 /* A part that nobody can settle is taken out. */
@@ -297,6 +308,19 @@ static void distrust(world *w, const co_action *a)
         return;
     }
     world_check(w, 0, "what is distrusted never came");
+}
+
+static void agreed(world *w, const co_action *a)
+{
+    world_job *j = world_job_of(w, a->job);
+    for (size_t i = 0; j && i < j->commitment_count; i++) {
+        commitment *c = &j->commitments[i];
+        if (c->unit != a->unit || c->who != a->who || c->bands != a->bands) continue;
+        world_check(w, !c->wrong || w->config.liars > 1, "a single liar was believed");
+        c->agreed = 1;
+        return;
+    }
+    world_check(w, 0, "what was agreed on never came");
 }
 
 static void send(world *w, const co_action *a)
@@ -318,8 +342,10 @@ static void carry_out(world *w, const co_action *a)
     if (a->kind <= CO_ACT_FORGET) send(w, a);
     else if (a->kind == CO_ACT_ENDED) job_over(w, a->job);
     else if (a->kind == CO_ACT_ASIDE) aside(w, a);
+    else if (a->kind == CO_ACT_WITHDRAW) withdraw(w, a);
     else if (a->kind == CO_ACT_EVICT) evict(w, a);
     else if (a->kind == CO_ACT_DISTRUST) distrust(w, a);
+    else if (a->kind == CO_ACT_AGREED) agreed(w, a);
 }
 
 void world_hub_act(world *w)
@@ -330,24 +356,43 @@ void world_hub_act(world *w)
     while (co_scheduler_next(w->scheduler, &a)) carry_out(w, &a);
 }
 
-/* Killed, and back from its journal at once: jobs keep their numbers, what was accepted is in. */
+static void take_up(world *w, world_job *j)
+{
+    uint64_t now = world_hub_now(w);
+    double rays = 0;
+    for (uint32_t u = 0; u < j->units; u++) {
+        if (j->committed[u]) rays += world_rays(w, j, u, j->committed[u]);
+        if (j->committed[u] && !w->config.verify_percent)
+            world_check(w, co_scheduler_restore(w->scheduler, now, j->id, u, j->committed[u]) == j->committed[u], "a tile was not restored");
+    }
+    for (size_t i = 0; i < j->commitment_count; i++) {
+        const commitment *c = &j->commitments[i];
+        const co_claim claim = { .digest = c->digest, .unit = c->unit, .who = c->who, .bands = c->bands, .sent = c->sent, .agreed = c->agreed };
+        if (c->bands) world_check(w, co_scheduler_restore_claim(w->scheduler, now, j->id, &claim) == c->bands, "a claim was not restored");
+    }
+    co_scheduler_restore_totals(w->scheduler, j->id, (uint64_t)rays, 0, 0);
+}
+
+static void ban_again(world *w)
+{
+    for (uint32_t i = 0; i < w->liars.capacity; i++)
+        if (w->liars.used[i]) world_check(w, co_scheduler_ban(w->scheduler, w->liars.keys[i]) == 0, "no memory");
+}
+
+/* Killed, and back from its journal at once: jobs keep their numbers, what was accepted is in, with whose it is; liars stay out. */
 void world_hub_restart(world *w)
 {
     co_scheduler_free(w->scheduler);
     w->scheduler = co_scheduler_new(WORLD_LEASE_MS);
     world_check(w, w->scheduler != NULL, "no memory");
+    if (!w->scheduler) return;
+    ban_again(w);
     for (unsigned k = 0; k < w->config.jobs && !w->failed; k++) {
         world_job *j = &w->jobs[k];
         co_scheduler_skip_jobs(w->scheduler, k);
         if (j->ended || !j->id) continue;
         world_check(w, submit(w, j) == 0 && j->id == k + 1, "a job cannot be taken up again");
-        double rays = 0;
-        for (uint32_t u = 0; u < j->units; u++) {
-            if (!j->committed[u]) continue;
-            rays += world_rays(w, j, u, j->committed[u]);
-            world_check(w, co_scheduler_restore(w->scheduler, world_hub_now(w), j->id, u, j->committed[u]) == j->committed[u], "a tile was not restored");
-        }
-        co_scheduler_restore_totals(w->scheduler, j->id, (uint64_t)rays, 0, 0);
+        if (!w->failed) take_up(w, j);
     }
     if (w->config.autoscale) co_desired_init(&w->scale.desired, &w->config.scaling);
     world_disconnect_all(w);

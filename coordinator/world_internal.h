@@ -47,9 +47,10 @@ typedef struct world_worker {
 } world_worker;
 
 typedef struct commitment {
+    uint64_t digest;
     uint32_t unit, who;
-    uint16_t bands;
-    uint8_t wrong;
+    uint16_t bands, sent;
+    uint8_t wrong, agreed;
 } commitment;
 
 typedef struct world_job {
@@ -87,6 +88,7 @@ typedef struct world {
     co_scheduler *scheduler;
     world_worker *workers;
     co_map by_peer;
+    co_map liars;            /* identities that were evicted: what a journal would keep */
     uint32_t last_peer;
     world_job jobs[WORLD_JOBS_MOST];
     co_action *put_off;      /* actions that an eviction overtakes: world_hub.c */

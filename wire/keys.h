@@ -22,6 +22,7 @@ typedef struct wire_keys { /* of a worker or a client */
 typedef struct wire_permit { /* one who is let in */
     uint8_t key[WIRE_KEY_BYTES]; /* public */
     uint8_t roles;               /* enum wire_role */
+    uint8_t own;                 /* it is one worker's own: what is done with it was done by him. Otherwise many may hold it */
     char name[WIRE_MAX_NAME];    /* for the log */
 } wire_permit;
 

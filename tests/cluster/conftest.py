@@ -72,11 +72,11 @@ class Cluster:
         waiting.log_has(watched, "listening on")
         return watched
 
-    def meddler(self, mode, number):
+    def meddler(self, mode, number, *key):
         """A worker that is slow, lies, or dies of a unit: tests/cluster/meddler.c."""
         Cluster.meddlers += 1
         mine = f"ipc://{self.mobyray.folder}/meddler-{Cluster.meddlers}"
-        return self.mobyray.start_other(MEDDLER, self.endpoint, mine, mode, number, "--", MOBYRAY, "worker", "--coordinator", mine, "--threads", 1)
+        return self.mobyray.start_other(MEDDLER, *key, self.endpoint, mine, mode, number, "--", MOBYRAY, "worker", "--coordinator", mine, "--threads", 1)
 
     def worker(self, **environment):
         return self.mobyray.start("worker", "--coordinator", self.endpoint, "--threads", 1, **environment)

@@ -4,6 +4,7 @@
  *   meddler COORDINATOR LISTEN lie PERMILLE -- ...      so many of a thousand results have a wrong sum
  *   meddler COORDINATOR LISTEN poison UNIT -- ...       dies (with the worker) when it comes to that unit
  *
+ * `--key PATH` before all that: with that worker's key.
  * COMMAND is started as a child that connects to LISTEN; the two ends speak plain ZeroMQ. */
 #include <signal.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "cli/keys.h"
 #include "wire/message.h"
 #include "wire/sums.h"
 
@@ -186,9 +188,26 @@ static void start_worker(char **command)
     _exit(1);
 }
 
+static void use_key(const char *path)
+{
+    wire_keys keys;
+    mr_error err;
+    int found;
+    if (keys_load(path, keys_of_worker, &keys, &found, &err)) {
+        (void)fprintf(stderr, "meddler: %s\n", err.text);
+        exit(3);
+    }
+    if (zmq_setsockopt(up, ZMQ_CURVE_SERVERKEY, keys.coordinator, WIRE_KEY_BYTES) || zmq_setsockopt(up, ZMQ_CURVE_PUBLICKEY, keys.open, WIRE_KEY_BYTES) ||
+        zmq_setsockopt(up, ZMQ_CURVE_SECRETKEY, keys.secret, WIRE_KEY_BYTES))
+        die("keys");
+}
+
 int main(int argc, char **argv)
 {
     int linger = 0;
+    const char *key = argc > 2 && !strcmp(argv[1], "--key") ? argv[2] : NULL;
+    argc -= key ? 2 : 0;
+    argv += key ? 2 : 0;
     if (argc < 7 || strcmp(argv[5], "--")) return 2;
     mode = argv[3];
     number = strtoul(argv[4], NULL, 10);
@@ -196,7 +215,9 @@ int main(int argc, char **argv)
     void *context = zmq_ctx_new();
     up = zmq_socket(context, ZMQ_DEALER);
     down = zmq_socket(context, ZMQ_DEALER);
-    if (!packer || !up || !down || zmq_setsockopt(up, ZMQ_LINGER, &linger, sizeof linger) || zmq_bind(down, argv[2]) || zmq_connect(up, argv[1])) die("sockets");
+    if (!packer || !up || !down) die("sockets");
+    if (key) use_key(key);
+    if (zmq_setsockopt(up, ZMQ_LINGER, &linger, sizeof linger) || zmq_bind(down, argv[2]) || zmq_connect(up, argv[1])) die("sockets");
     start_worker(argv + 6);
     for (int status; waitpid(child, &status, WNOHANG) == 0;) {
         zmq_pollitem_t items[] = { { .socket = up, .events = ZMQ_POLLIN }, { .socket = down, .events = ZMQ_POLLIN } };

@@ -1,7 +1,9 @@
 """Faults 7, 8 and 11: a poisonous tile, a slow worker, a lying one."""
 
+import random
 import re
 import shlex
+import signal
 import time
 
 import pytest
@@ -55,6 +57,60 @@ def test_slow_worker(cluster, mobyray, reference, cornell):
         faults.same_picture(mobyray, reference, cornell, options)
     if False in seconds:
         say(8, f"total time {sorted(seconds[True])[1] / sorted(seconds[False])[1]:.2f} times that of the seven others alone")
+
+
+def test_liar_and_a_killed_coordinator(cluster, mobyray, reference, cornell):
+    """11 and 4 at once: `--verify` and `--state`. What was found out outlives the coordinator, what had not yet been found out is."""
+    kills, permille = full_or_short((20, 20), (3, 150))
+    options, state = faults.picture(full_or_short(60, 3)), mobyray.folder / "state"
+    arguments = (cornell, *options, "-o", "out.png", "--exit-when-done", "--state", state, "--verify", 100, "--listen", cluster.endpoint)
+    for _ in range(3):
+        cluster.worker()
+    liar, dice, logs, killed = cluster.meddler("lie", permille), random.Random(5), [], 0
+    coordinator = mobyray.start("coordinator", *arguments)
+    while killed < kills:
+        size = faults.journal_bytes(state)
+        faults.soon(lambda size=size: faults.moved_on(state, size, 1000) or not faults.running(coordinator), "a tile on disk")
+        time.sleep(dice.uniform(0, full_or_short(0.5, 0.1)))
+        if not faults.running(coordinator):
+            break
+        coordinator.signal(signal.SIGKILL)
+        coordinator.process.wait()
+        logs.append(coordinator.log())
+        killed += 1
+        coordinator = mobyray.start("coordinator", *arguments)
+    coordinator.wait()
+    logs.append(coordinator.log())
+    assert killed, "the render was over too soon: give it more samples"
+    faults.same_picture(mobyray, reference, cornell, options)
+    lies, found = faults.count(liar, "lied about unit"), sum("returned a wrong tile" in log for log in logs)
+    assert found <= 1, "he was refused, and let in again"
+    assert found or not lies, logs
+    say(11, f"with --state, the coordinator killed {killed} times meanwhile: {lies} lies, the liar evicted{'' if found else ' (he told none)'}, the picture is right")
+
+
+def test_a_liar_with_a_key_of_his_own(cluster, mobyray, reference, cornell):
+    """11, too: his key is refused with him, by the next life of the coordinator as well."""
+    options, state, keys = faults.picture(2), mobyray.folder / "state", mobyray.folder / "keys"
+    mobyray("keygen", "keys")
+    mobyray("keygen", "keys", "--worker", "crook", "--own")
+    crooked = ("--key", keys / "worker" / "crook.key")
+    arguments = (cornell, *options, "-o", "out.png", "--state", state, "--verify", 100, "--key", keys)
+    for _ in range(2):
+        mobyray.start("worker", "--coordinator", cluster.endpoint, "--threads", 1, "--key", keys)
+    cluster.meddler("lie", 1000, *crooked)
+    coordinator = cluster.coordinator(*arguments)
+    waiting.log_has(coordinator, "returned a wrong tile of job 1")
+    for life in range(2):
+        again = mobyray.start("worker", "--coordinator", cluster.endpoint, "--threads", 1, *crooked)
+        assert "returned a wrong tile" in waiting.log_has(again, "you returned a wrong tile.*").group()
+        again.end()
+        if life == 0:
+            waiting.log_has(coordinator, "the picture is in")
+            coordinator.signal(signal.SIGKILL)
+            coordinator.process.wait()
+            coordinator = cluster.coordinator("--state", state, "--key", keys)
+    faults.same_picture(mobyray, reference, cornell, options)
 
 
 def test_liar(cluster, mobyray, reference, cornell):

@@ -1,7 +1,7 @@
 /* The coordinator's journal. Its hashes keep chance out; here they are made right, so that what lies behind them is reached.
  *
  * The input is a row of records: a length of 2 bytes, then a body. An odd length also ends a batch. The file is opened, its jobs are delivered as to a
- * server, and it is opened again: a journal that was taken once is taken as the same a second time. */
+ * server, it is rewritten, and opened again: a journal that was taken once is taken as the same a second time. */
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
@@ -57,18 +57,23 @@ static size_t make_file(uint8_t *out, const uint8_t *bytes, size_t size)
     return batch;
 }
 
+static unsigned claims, banned, agreed; /* as delivered */
+
 static int take(void *user, const co_record *r, const char *pack_path, mr_error *err)
 {
     static uint64_t sums[SUMS_MOST];
-    size_t count = r->type == CO_RECORD_RESULT ? (size_t)3 * r->result.width * r->result.height : 0;
+    size_t count = r->type == CO_RECORD_RESULT || r->type == CO_RECORD_CLAIM ? (size_t)3 * r->result.width * r->result.height : 0;
     (void)pack_path;
     (void)err;
+    claims += r->type == CO_RECORD_CLAIM;
+    agreed += r->type == CO_RECORD_CLAIM && r->result.agreed;
+    banned += r->type == CO_RECORD_BANNED;
     if (count && count <= SUMS_MOST) (void)wire_sums_decode(((co_jfile *)user)->packer, r->payload, r->payload_bytes, sums, count);
     return MR_OK;
 }
 
-/* Returns the number of jobs, -1: refused. */
-static long open_once(void)
+/* Returns the number of jobs, -1: refused, or (rewrite) cannot be rewritten, as its sums cannot be added up. */
+static long open_once(int rewrite)
 {
     static co_jfile f;
     char note[256];
@@ -78,7 +83,9 @@ static long open_once(void)
     f.folder_fd = open(f.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     MUST(f.folder_fd >= 0);
     long jobs = -1;
+    claims = banned = agreed = 0;
     if (co_jfile_open(&f, note, sizeof note, &err) == MR_OK && co_jfile_deliver(&f, take, &f, &err) == MR_OK) jobs = (long)f.job_count;
+    if (jobs >= 0 && rewrite && co_jfile_rewrite(&f, NULL) != CO_JFILE_OK) jobs = -1;
     (void)close(f.folder_fd);
     co_jfile_close(&f);
     return jobs;
@@ -94,7 +101,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     (void)snprintf(path, sizeof path, "%s/journal", fuzz_folder());
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     MUST(file >= 0 && write(file, out, length) == (ssize_t)length && close(file) == 0);
-    long jobs = open_once();
-    if (jobs >= 0) MUST(open_once() == jobs);
+    long jobs = open_once(0);
+    const unsigned before[] = {claims, banned, agreed};
+    if (jobs < 0) return 0;
+    MUST(open_once(0) == jobs && claims == before[0] && banned == before[1] && agreed == before[2]);
+    if (open_once(1) == jobs) MUST(open_once(0) == jobs && claims == before[0] && banned == before[1] && agreed == before[2]);
     return 0;
 }

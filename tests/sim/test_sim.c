@@ -181,6 +181,26 @@ static void test_liars(void **state)
     c.crash_ppm = 3000;
     c.break_ppm = c.leave_ppm = c.twice_ppm = c.late_ppm = 10000;
     run_seeds(200, &c, no_lie);
+    c.own_keys = 1; /* now a liar that starts anew is known again */
+    run_seeds(100, &c, no_lie);
+}
+
+/* The coordinator is killed and restarted all the while: what it had found out is not forgotten. */
+static void test_liars_and_restarts(void **state)
+{
+    (void)state;
+    co_world_config c = small();
+    c.workers = 6;
+    c.verify_percent = 100;
+    c.liars = 2;
+    c.lie_ppm = 50000;
+    c.restarts = 6;
+    c.restart_every_us = 300000;
+    run_seeds(200, &c, no_lie);
+    c.crash_ppm = 3000;
+    c.break_ppm = c.leave_ppm = c.twice_ppm = c.late_ppm = 10000;
+    c.own_keys = 1;
+    run_seeds(200, &c, no_lie);
 }
 
 /* A fifth of the tiles is looked at: who lies always is found soon. */
@@ -321,6 +341,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quiet),    cmocka_unit_test(test_crashes), cmocka_unit_test(test_everything),      cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_failures), cmocka_unit_test(test_poison),  cmocka_unit_test(test_liars),           cmocka_unit_test(test_sampled_liars),
+        cmocka_unit_test(test_liars_and_restarts),
         cmocka_unit_test(test_endings),  cmocka_unit_test(test_slow_worker), cmocka_unit_test(test_shares),
         cmocka_unit_test(test_thousand_workers), cmocka_unit_test(test_ten_thousand_workers),
     };

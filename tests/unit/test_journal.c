@@ -67,8 +67,11 @@ static void sums_of(uint64_t job, uint32_t unit, uint64_t sums[VALUES])
 static uint32_t tile_of(uint32_t unit) { return unit % TILES; }
 static uint32_t range_of(uint32_t unit) { return unit / TILES; }
 
+/* Workers of job 4, which is verified: an honest one and a liar, whose claims are withdrawn in the midst of it. */
+enum { HONEST = 11, LIAR = 22, VERIFIED = 4 };
+
 typedef struct found {
-    unsigned jobs, cancelled;
+    unsigned jobs, cancelled, banned, lies, agreed;
     uint64_t job[8];
     uint8_t in[8][UNITS];
 } found;
@@ -85,6 +88,11 @@ static int sink(void *user, const co_record *r, const char *pack_path, mr_error 
 {
     (void)err;
     found *f = user;
+    if (r->type == CO_RECORD_BANNED) {
+        assert_true(r->verdict.who == LIAR && f->jobs == 0); /* before all else */
+        f->banned++;
+        return MR_OK;
+    }
     if (r->type == CO_RECORD_JOB) {
         assert_true(f->jobs < 8 && place_of(f, r->job) < 0);
         assert_int_equal(r->a_job.picture.width, 64 + r->job);
@@ -100,7 +108,15 @@ static int sink(void *user, const co_record *r, const char *pack_path, mr_error 
         return MR_OK;
     }
     uint64_t sums[VALUES], expected[VALUES] = { 0 }, one[VALUES];
-    assert_int_equal(r->type, CO_RECORD_RESULT);
+    assert_int_equal(r->type, r->job == VERIFIED ? CO_RECORD_CLAIM : CO_RECORD_RESULT);
+    int lie = r->job == VERIFIED && r->result.who == LIAR;
+    if (r->job == VERIFIED) {
+        assert_true(lie || r->result.who == HONEST);
+        assert_int_equal(r->result.digest, r->result.parts[0].unit * 3u);
+        assert_int_equal(r->result.bands, 1);
+    }
+    f->lies += (unsigned)lie;
+    f->agreed += r->job == VERIFIED && r->result.agreed;
     assert_int_equal(wire_sums_decode(packer, r->payload, r->payload_bytes, sums, VALUES), 0);
     for (unsigned i = 0; i < r->result.part_count; i++) {
         uint32_t unit = r->result.parts[i].unit;
@@ -108,7 +124,7 @@ static int sink(void *user, const co_record *r, const char *pack_path, mr_error 
         assert_int_equal(r->result.x, SIDE * tile_of(unit));
         assert_int_equal(r->result.parts[i].first_sample, 16 * range_of(unit));
         f->in[place][unit] = 1;
-        sums_of(r->job, unit, one);
+        sums_of(r->job + (lie ? 100 : 0), unit, one);
         for (unsigned k = 0; k < VALUES; k++) expected[k] += one[k];
     }
     assert_memory_equal(sums, expected, sizeof sums);
@@ -140,6 +156,25 @@ static void add_result(co_journal *j, uint64_t id, uint32_t unit)
     record.result.parts[0] = (co_record_part){ unit, 16 * range_of(unit), 16 };
     record.payload = bytes;
     record.payload_bytes = (uint32_t)wire_sums_encode(packer, sums, VALUES, bytes);
+    assert_int_equal(co_journal_add(j, &record, NULL), 0);
+}
+
+static void add_claim(co_journal *j, uint32_t unit, uint32_t who)
+{
+    uint64_t sums[VALUES];
+    static uint8_t bytes[1024];
+    sums_of(VERIFIED + (who == LIAR ? 100 : 0), unit, sums);
+    record = (co_record){ .type = CO_RECORD_CLAIM, .job = VERIFIED,
+                          .result = { .x = SIDE * tile_of(unit), .width = SIDE, .height = SIDE, .part_count = 1, .who = who, .bands = 1, .digest = unit * 3u } };
+    record.result.parts[0] = (co_record_part){ unit, 16 * range_of(unit), 16 };
+    record.payload = bytes;
+    record.payload_bytes = (uint32_t)wire_sums_encode(packer, sums, VALUES, bytes);
+    assert_int_equal(co_journal_add(j, &record, NULL), 0);
+}
+
+static void add_verdict(co_journal *j, uint8_t type, uint32_t who, uint32_t unit)
+{
+    record = (co_record){ .type = type, .job = type == CO_RECORD_BANNED ? 0 : VERIFIED, .verdict = { who, unit, unit == UINT32_MAX ? 0 : 1 } };
     assert_int_equal(co_journal_add(j, &record, NULL), 0);
 }
 
@@ -196,6 +231,32 @@ static void assert_all(const found *f)
     assert_int_equal(f->cancelled, 1);
     assert_int_equal(count_in(f, 1), UNITS);
     assert_int_equal(count_in(f, 2), UNITS / 6);
+}
+
+/* A verified job: claims of both, some agreed on; unit 7 disputed and done anew; then the liar is found, in the moment in which another brings his unit 1. */
+static uint64_t write_verified(co_journal *j)
+{
+    uint64_t added = 1;
+    add_job(j, VERIFIED);
+    for (uint32_t unit = 0; unit < TILES; unit++, added++) add_claim(j, unit, unit % 2 ? LIAR : HONEST);
+    wait_settled(j, added);
+    add_verdict(j, CO_RECORD_AGREED, HONEST, 2);
+    add_verdict(j, CO_RECORD_WITHDRAWN, LIAR, 7);
+    add_claim(j, 7, HONEST);
+    wait_settled(j, added += 3);
+    add_verdict(j, CO_RECORD_WITHDRAWN, LIAR, UINT32_MAX);
+    add_verdict(j, CO_RECORD_BANNED, LIAR, 0);
+    add_claim(j, 1, HONEST);
+    add_verdict(j, CO_RECORD_AGREED, HONEST, 4);
+    return added + 4;
+}
+
+static void assert_verified(const found *f)
+{
+    assert_int_equal(f->banned, 1);
+    assert_int_equal(f->lies, 0);
+    assert_int_equal(f->agreed, 2);
+    assert_int_equal(count_in(f, VERIFIED), TILES / 2 + 2);
 }
 
 /* ---- files as bytes ---- */
@@ -509,6 +570,70 @@ static void test_released(void **state)
     assert_int_equal(co_journal_close(j), 0);
 }
 
+/* What a liar claimed does not come back, what others did at the same places does; who was banned stays so; also after rewriting. */
+static void test_verified(void **state)
+{
+    (void)state;
+    found f;
+    co_journal *j = NULL;
+    mr_error err = { "" };
+    char note[256];
+    empty_folder();
+    assert_int_equal(open_journal(&j, &f, NULL, &err), MR_OK);
+    uint64_t added = write_verified(j);
+    wait_settled(j, added);
+    assert_int_equal(co_journal_close(j), 0);
+    assert_int_equal(open_journal(&j, &f, note, &err), MR_OK);
+    assert_verified(&f);
+    assert_int_equal(co_journal_close(j), 0);
+    size_t before, after;
+    free(read_bytes(&before));
+    co_jfile *jf = calloc(1, sizeof *jf);
+    (void)snprintf(jf->folder, sizeof jf->folder, "%s", folder);
+    jf->folder_fd = open(folder, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(co_jfile_open(jf, note, sizeof note, &err), MR_OK);
+    for (unsigned times = 0; times < 3; times++) assert_int_equal(co_jfile_rewrite(jf, NULL), CO_JFILE_OK);
+    co_jfile_close(jf);
+    (void)close(jf->folder_fd);
+    free(jf);
+    free(read_bytes(&after));
+    assert_true(after < before); /* what was withdrawn is gone */
+    assert_int_equal(open_journal(&j, &f, note, &err), MR_OK);
+    assert_verified(&f);
+    add_end(j, VERIFIED, CO_RECORD_GONE);
+    assert_int_equal(co_journal_close(j), 0);
+    assert_int_equal(open_journal(&j, &f, note, &err), MR_OK);
+    assert_true(f.jobs == 0 && f.banned == 1); /* he stays refused */
+    assert_int_equal(co_journal_close(j), 0);
+}
+
+/* Cut anywhere, there may be lies that are not withdrawn yet (they are found again), but never two claims of one tile that both count, nor a lie once the
+ * cut is behind its withdrawal. */
+static void test_verified_cut(void **state)
+{
+    (void)state;
+    found f;
+    co_journal *j = NULL;
+    mr_error err = { "" };
+    empty_folder();
+    assert_int_equal(open_journal(&j, &f, NULL, &err), MR_OK);
+    wait_settled(j, write_verified(j));
+    assert_int_equal(co_journal_close(j), 0);
+    size_t size;
+    uint8_t *bytes = read_bytes(&size);
+    for (size_t cut = CO_JF_HEADER_BYTES; cut < size; cut++) {
+        write_bytes(bytes, cut);
+        assert_int_equal(open_journal(&j, &f, NULL, &err), MR_OK); /* the sink sees that no unit comes twice */
+        assert_true(f.lies == 0 || !f.banned);
+        assert_int_equal(co_journal_close(j), 0);
+    }
+    write_bytes(bytes, size);
+    free(bytes);
+    assert_int_equal(open_journal(&j, &f, NULL, &err), MR_OK);
+    assert_verified(&f);
+    assert_int_equal(co_journal_close(j), 0);
+}
+
 static void test_other_version(void **state)
 {
     (void)state;
@@ -525,7 +650,7 @@ static void test_other_version(void **state)
     write_bytes(bytes, size);
     free(bytes);
     assert_int_equal(open_journal(&j, &f, NULL, &err), MR_BAD_INPUT);
-    assert_non_null(strstr(err.text, "found version 2, expected 1"));
+    assert_non_null(strstr(err.text, "found version 3, expected 2"));
 }
 
 int main(void)
@@ -534,7 +659,7 @@ int main(void)
         cmocka_unit_test(test_comes_back), cmocka_unit_test(test_locked),       cmocka_unit_test(test_cut_at_every_byte),
         cmocka_unit_test(test_flipped_bits), cmocka_unit_test(test_no_room),    cmocka_unit_test(test_sync_fails),
         cmocka_unit_test(test_rewrite),    cmocka_unit_test(test_stays_small),  cmocka_unit_test(test_released),
-        cmocka_unit_test(test_other_version),
+        cmocka_unit_test(test_verified),   cmocka_unit_test(test_verified_cut), cmocka_unit_test(test_other_version),
     };
     return cmocka_run_group_tests_name("journal", tests, make_folder, drop_folder);
 }

@@ -64,7 +64,7 @@ static uint64_t submit(uint32_t side, uint32_t spp, uint32_t tile)
     return job;
 }
 
-static void hello(uint32_t peer, uint32_t threads) { assert_int_equal(co_scheduler_hello(s, now, peer, 1000 + peer, threads), 0); }
+static void hello(uint32_t peer, uint32_t threads) { assert_int_equal(co_scheduler_hello(s, now, peer, 1000 + peer, threads, 0), 0); }
 
 static int result(const co_action *a, uint64_t micros)
 {
@@ -173,7 +173,7 @@ static void test_loss(void **state)
     assert_int_equal(take(CO_ACT_ASSIGN, 9), 2);
     assert_int_equal(first(CO_ACT_ASSIGN, 9).unit, lost.unit);
     assert_int_equal(status_of(job).tiles_redone, 2);
-    assert_int_equal(co_scheduler_hello(s, now, 10, 1007, 1), 0); /* number 7 is back */
+    assert_int_equal(co_scheduler_hello(s, now, 10, 1007, 1, 0), 0); /* number 7 is back */
     (void)take(0, 0);
     lost.peer = 10;
     assert_int_equal(result(&lost, 1), 1);
@@ -198,10 +198,10 @@ static void test_comes_back(void **state)
     (void)submit(512, 1, 32);
     hello(7, 1);
     (void)take(0, 0);
-    assert_int_equal(co_scheduler_hello(s, now, 7, 1007, 1), 0); /* twice on one connection: nothing new */
+    assert_int_equal(co_scheduler_hello(s, now, 7, 1007, 1, 0), 0); /* twice on one connection: nothing new */
     assert_int_equal(take(CO_ACT_WELCOME, 7), 1);
     assert_int_equal(count, 1);
-    assert_int_equal(co_scheduler_hello(s, now, 8, 1007, 1), 0); /* on a new one: replaces the old */
+    assert_int_equal(co_scheduler_hello(s, now, 8, 1007, 1, 0), 0); /* on a new one: replaces the old */
     assert_int_equal(take(CO_ACT_LEFT, 7), 1);
     assert_int_equal(first(CO_ACT_LEFT, 7).why, CO_LEAVE_REPLACED);
     assert_int_equal(co_scheduler_workers(s), 1);
@@ -437,8 +437,56 @@ static void test_liar(void **state)
     assert_int_equal(status_of(job).state, CO_JOB_DONE);
     assert_int_equal(status_of(job).evicted, 1);
     assert_int_equal(co_scheduler_worker_number(s, 8), 0);
-    assert_int_equal(co_scheduler_hello(s, now, 8, 1008, 1), CO_HELLO_BANNED);
-    assert_int_equal(co_scheduler_hello(s, now, 11, 1008, 1), CO_HELLO_BANNED); /* under another connection, too */
+    assert_int_equal(co_scheduler_hello(s, now, 8, 1008, 1, 0), CO_HELLO_BANNED);
+    assert_int_equal(co_scheduler_hello(s, now, 11, 1008, 1, 0), CO_HELLO_BANNED); /* under another connection, too */
+}
+
+/* The opinion that exposes the liar of a job's only tile is the tile, too, once what he brought is withdrawn. */
+static void test_liar_of_the_last_tile(void **state)
+{
+    (void)state;
+    uint64_t job = submit_verified(32, 100);
+    for (uint32_t peer = 7; peer < 10; peer++) hello(peer, 1);
+    unsigned withdrawn = 0, ended = 0;
+    for (unsigned opinions = 0; opinions < 5 && !ended; opinions++) { /* the tile, two others on it, and one on what was done anew */
+        co_result r = { .job = job, .rays = 9, .micros = 9, .digest = opinions ? 1 : 666 };
+        uint32_t peer = 0;
+        (void)take(0, 0);
+        for (unsigned k = 0; k < count; k++) {
+            withdrawn += actions[k].kind == CO_ACT_WITHDRAW && actions[k].job == job && actions[k].count == 1 && !ended;
+            ended += actions[k].kind == CO_ACT_ENDED;
+            if (actions[k].kind != CO_ACT_ASSIGN) continue;
+            peer = actions[k].peer;
+            r.lease = actions[k].lease;
+            r.bands = actions[k].bands;
+        }
+        if (peer) (void)co_scheduler_result(s, now, peer, &r);
+    }
+    assert_int_equal(withdrawn, 1);
+    assert_int_equal(ended, 1);
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+}
+
+/* Workers that share an identity are one voice, and have one fate: none of them may come again, under no incarnation. */
+static void test_liar_with_a_key_of_his_own(void **state)
+{
+    (void)state;
+    enum { KEY = 77 };
+    uint64_t job = submit_verified(256, 100);
+    assert_int_equal(co_scheduler_hello(s, now, 20, 500, 1, KEY), 0);
+    assert_int_equal(co_scheduler_hello(s, now, 21, 501, 1, KEY), 0);
+    assert_int_equal(work_all(0), 0); /* nobody checks his own */
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+    assert_int_equal(status_of(job).verified, 0);
+    job = submit_verified(256, 100);
+    hello(8, 1);
+    hello(9, 1);
+    assert_int_equal(work_all(20), 1);
+    assert_int_equal(status_of(job).state, CO_JOB_DONE);
+    assert_int_equal(co_scheduler_worker_number(s, 20), 0);
+    assert_int_equal(co_scheduler_worker_number(s, 21), 0);
+    assert_int_equal(co_scheduler_hello(s, now, 22, 502, 1, KEY), CO_HELLO_BANNED);
+    assert_int_equal(co_scheduler_hello(s, now, 22, 500, 1, 0), 0); /* the key counts, not the incarnation */
 }
 
 /* One worker: there is nobody to compare with, and the job ends all the same. Two that differ: nobody can settle it, and it fails. */
@@ -632,6 +680,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_honest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_liar, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_liar_of_the_last_tile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_liar_with_a_key_of_his_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_few, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
