@@ -44,6 +44,12 @@ int cli_load_scene(mr_pack *pack, const char *path, mr_error *err)
     return mr_scene_load(pack, path, &options, err);
 }
 
+int cli_load_sent(mr_pack *pack, const char *path, mr_error *err)
+{
+    const mr_scene_options options = {.threads = (int)wk_cpu_count(), .quality = MR_BVH_MEDIUM, .import = import_isolated_alone};
+    return mr_scene_load(pack, path, &options, err);
+}
+
 /* A scene that is loaded by a thread of its own. */
 typedef struct load {
     mr_pack *pack;

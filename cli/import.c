@@ -35,7 +35,7 @@
 
 extern char **environ;
 
-const char import_command[] = "import-model";
+const char import_command[] = "import-model", import_alone_command[] = "import-model-alone";
 
 /* What one import may take: far beyond what a good file needs, and what a small bad one gets before it is told off. A model brings buffers and
  * textures along, as a rule in its own folder. */
@@ -93,12 +93,12 @@ static void restrain(const char *path)
     (void)alarm((unsigned)(WALL_TIMES * most.cpu_s));
 }
 
-int import_child(const char *path)
+int import_child(const char *path, int alone)
 {
     mr_error err = {""};
     mr_model model = {0};
     restrain(path);
-    uint32_t answer = (uint32_t)mr_model_import_foreign(&model, path, &err);
+    uint32_t answer = (uint32_t)(alone ? mr_model_import_alone : mr_model_import_foreign)(&model, path, &err);
     if (lseek(IMPORT_FD, sizeof answer, SEEK_SET) < 0) return MR_FAILED;
     if (answer == MR_OK) answer = (uint32_t)mr_model_write(&model, IMPORT_FD, &err);
     mr_model_free(&model);
@@ -109,9 +109,9 @@ int import_child(const char *path)
 /* ---- the parent ---- */
 
 /* What assimp and the C++ runtime print while they die helps nobody; a sanitizer's report does. */
-static int spawn(pid_t *child, const char *path, int answer)
+static int spawn(pid_t *child, const char *command, const char *path, int answer)
 {
-    const char *const argv[] = {"mobyray", import_command, path, NULL};
+    const char *const argv[] = {"mobyray", command, path, NULL};
     posix_spawn_file_actions_t files;
     if (posix_spawn_file_actions_init(&files)) return -1;
     int failed = posix_spawn_file_actions_adddup2(&files, answer, IMPORT_FD) ||
@@ -144,7 +144,7 @@ static int take_answer(mr_model *model, int file, int how, const char *path, mr_
     return mr_fail(err, answer == MR_BAD_INPUT ? MR_BAD_INPUT : MR_FAILED, "%s", text);
 }
 
-int import_isolated(mr_model *model, const char *path, mr_error *err)
+static int import_by(const char *command, mr_model *model, const char *path, mr_error *err)
 {
     pid_t child;
     int how = 0, file = memfd_create("mobyray-model", MFD_CLOEXEC), status;
@@ -154,7 +154,7 @@ int import_isolated(mr_model *model, const char *path, mr_error *err)
         (void)close(IMPORT_FD);
     }
     if (file < 0) return mr_fail(err, MR_FAILED, "%s: no file in memory for its import: %s", path, strerror(errno));
-    if (spawn(&child, path, file)) {
+    if (spawn(&child, command, path, file)) {
         status = mr_fail(err, MR_FAILED, "%s: no process for its import: %s", path, strerror(errno));
     } else {
         while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
@@ -164,3 +164,6 @@ int import_isolated(mr_model *model, const char *path, mr_error *err)
     (void)close(file);
     return status;
 }
+
+int import_isolated(mr_model *model, const char *path, mr_error *err) { return import_by(import_command, model, path, err); }
+int import_isolated_alone(mr_model *model, const char *path, mr_error *err) { return import_by(import_alone_command, model, path, err); }

@@ -8,10 +8,11 @@ struct mr_model;
 
 /* As mr_scene_options.import wants it. */
 int import_isolated(struct mr_model *model, const char *path, mr_error *err);
+int import_isolated_alone(struct mr_model *model, const char *path, mr_error *err); /* the file may refer to no other: a stranger sent it */
 
-/* What that other process does: `mobyray import-model PATH`, its answer goes to descriptor IMPORT_FD. Its exit code. */
+/* What that other process does: `mobyray import-model PATH` (or import-model-alone), its answer goes to descriptor IMPORT_FD. Its exit code. */
 enum { IMPORT_FD = 3 };
-extern const char import_command[];
-int import_child(const char *path);
+extern const char import_command[], import_alone_command[];
+int import_child(const char *path, int alone);
 
 #endif

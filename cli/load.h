@@ -11,4 +11,7 @@ typedef int (*cli_pump)(void *user, mr_error *err);
 
 int cli_load_scene_pumped(mr_pack *pack, const char *path, cli_pump pump, void *user, mr_error *err);
 
+/* A file that a stranger sent: it may refer to no other. Its name should not end in .json, which may refer to anything. */
+int cli_load_sent(mr_pack *pack, const char *path, mr_error *err);
+
 #endif

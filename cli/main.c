@@ -52,7 +52,8 @@ int main(int argc, char **argv)
         cli_print_help(&help_command, stderr);
         return MR_USAGE;
     }
-    if (argc == 3 && !strcmp(argv[1], import_command)) return import_child(argv[2]); /* this program's own errand, for nobody else */
+    if (argc == 3 && !strcmp(argv[1], import_command)) return import_child(argv[2], 0); /* this program's own errand, for nobody else */
+    if (argc == 3 && !strcmp(argv[1], import_alone_command)) return import_child(argv[2], 1);
     const cli_command *command = find_command(argv[1]);
     if (!command) return unknown_command(argv[1]);
     signals_install();

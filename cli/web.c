@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/load.h"
 #include "cli/log.h"
 
 /* One line, without the blanks behind it. */
@@ -31,7 +32,7 @@ int web_open(co_http **out, const web_options *web, const char *usual, int takes
     int status = web->token ? read_token(token, web->token, err) : MR_OK, in_use = 0;
     if (status != MR_OK) return status;
     const co_http_config config = {.address = address, .names = web->names, .token = web->token ? token : NULL, .scenes = web->scenes, .version = cli_version,
-                                   .commit = cli_commit, .compile = takes_jobs ? cli_load_scene : NULL};
+                                   .commit = cli_commit, .compile = takes_jobs ? cli_load_scene : NULL, .compile_sent = takes_jobs ? cli_load_sent : NULL};
     mr_error why;
     status = co_http_open(out, &config, &in_use, &why);
     sodium_memzero(token, sizeof token);

@@ -199,6 +199,7 @@ static int begin_body(co_http *http, struct MHD_Connection *c, request *r, co_an
     const char *type = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type"), *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
     int is_json = type && !strncasecmp(type, "application/json", strlen("application/json"));
     if (r->route.endpoint != CO_HTTP_JOBS || r->route.method != CO_POST) return 1;
+    if (!http->config.compile) r->route.allow = "GET, HEAD"; /* co_upload_begin says the rest */
     if (length && strtoull(length, NULL, 10) > (is_json ? CO_HTTP_JSON_MOST : CO_HTTP_BODY_MOST)) {
         co_answer_error(a, 413, "the body is too large, expected at most %llu bytes", (unsigned long long)(is_json ? CO_HTTP_JSON_MOST : CO_HTTP_BODY_MOST));
         return 0;

@@ -17,8 +17,9 @@ typedef struct co_http_config {
     const char *token;            /* CO_HTTP_TOKEN_LEAST characters at least; NULL: one is made */
     const char *scenes;           /* the folder of scenes that may be asked for by name; NULL: none */
     const char *version, *commit; /* of the program */
-    /* Compiles what was sent, or a scene of the folder, in the calling thread. NULL: no jobs are taken. */
+    /* Compile a scene of the folder, and what was sent (which may refer to no other file), in the calling thread. NULL, both: no jobs are taken. */
     int (*compile)(mr_pack *pack, const char *path, mr_error *err);
+    int (*compile_sent)(mr_pack *pack, const char *path, mr_error *err);
 } co_http_config;
 
 /* Binds and begins to serve; until a server writes on its board it is not ready. All texts are copied but version and commit. MR_USAGE: not an address;

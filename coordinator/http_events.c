@@ -236,9 +236,10 @@ static void gather_tiles(co_events *e)
 {
     uint32_t count, leases = co_board_leases(e->board, &e->now, &e->now_capacity);
     co_board_job *jobs = co_board_jobs(e->board, 0, &count, NULL);
-    for (uint32_t i = 0; i < count; i++)
-        if (jobs[i].status.state != CO_JOB_QUEUED && (jobs[i].status.state == CO_JOB_RUNNING || jobs[i].changed > e->jobs_tick || jobs[i].has_view))
-            gather_tiles_of(e, jobs[i].status.id, leases);
+    for (uint32_t i = 0; i < count; i++) { /* a state may be some tenths of a second old: a job that still waits by it may have work in hand */
+        int waits = jobs[i].status.state == CO_JOB_QUEUED && !jobs[i].in_flight;
+        if (!waits && (jobs[i].has_view || jobs[i].status.state <= CO_JOB_RUNNING)) gather_tiles_of(e, jobs[i].status.id, leases);
+    }
     free(jobs);
     co_board_lease *told = e->told;
     uint32_t capacity = e->told_capacity;

@@ -21,7 +21,7 @@ struct co_upload {
     uint64_t size;
 };
 
-/* What can be compiled alone. Formats that are nothing without other files (glTF as JSON, Wavefront with materials) may be sent as far as they stand alone. */
+/* What may be sent, or lie in the folder of scenes: packs, and models as tracer/scene/import.c takes them. */
 static const char *const endings[] = { ".ply", ".glb", ".gltf", ".obj", ".stl", ".off", ".3ds", ".dae", ".fbx", ".pack" };
 
 static const char *ending_of(const char *name)
@@ -233,7 +233,7 @@ void co_upload_end(co_upload *u, co_answer *a)
         return;
     }
     if (find_scene(u, a, path)) return;
-    int status = u->http->config.compile(&pack, path, &err);
+    int status = (u->is_json ? u->http->config.compile : u->http->config.compile_sent)(&pack, path, &err);
     if (status) {
         answer_bad_scene(u, a, status, err.text);
         return;

@@ -14,6 +14,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "tracer/scene/import_alone.h"
 #include "tracer/scene/import_materials.h"
 #include "tracer/scene/limits.h"
 #include "tracer/scene/model.h"
@@ -26,6 +27,7 @@ typedef struct importer {
     mr_error *err;
     bool linear_colors; /* vertex colours are linear (glTF); all other formats' are taken as sRGB */
     bool has_normals;   /* every mesh so far had them */
+    bool alone;         /* it may read no other file */
     uint32_t nodes;
 } importer;
 
@@ -44,13 +46,14 @@ static int check_file(const char *path, mr_error *err)
     return mr_fail(err, MR_BAD_INPUT, "%s: found %lld bytes, expected a model file of 1..%zu", path, (long long)st.st_size, MR_SCENE_MAX_FILE_BYTES);
 }
 
-static const struct aiScene *open_scene(const char *path, mr_error *err)
+static const struct aiScene *open_scene(const char *path, bool alone, mr_error *err)
 {
+    struct aiFileIO only = mr_import_only(path);
     const unsigned steps = aiProcess_Triangulate | aiProcess_SortByPType;
     (void)pthread_mutex_lock(&assimp_lock);
     struct aiPropertyStore *properties = aiCreatePropertyStore();
     if (properties) aiSetImportPropertyInteger(properties, AI_CONFIG_PP_SBP_REMOVE, aiPrimitiveType_POINT | aiPrimitiveType_LINE);
-    const struct aiScene *scene = aiImportFileExWithProperties(path, steps, NULL, properties);
+    const struct aiScene *scene = aiImportFileExWithProperties(path, steps, alone ? &only : NULL, properties);
     if (!scene) (void)mr_fail(err, MR_BAD_INPUT, "%s: not a model file that can be read: %.300s", path, aiGetErrorString());
     if (properties) aiReleasePropertyStore(properties);
     (void)pthread_mutex_unlock(&assimp_lock);
@@ -146,7 +149,7 @@ static bool has_vertex_colors(const struct aiScene *scene, unsigned material)
 
 static int add_materials(importer *in)
 {
-    int status = mr_import_materials(in->model, in->scene, in->path, in->err);
+    int status = mr_import_materials(in->model, in->scene, in->path, in->alone, in->err);
     for (uint32_t i = 0; i < in->model->material_count && !status; i++)
         if (has_vertex_colors(in->scene, i)) in->model->materials[i].flags |= MR_MATERIAL_VERTEX_COLOR;
     return status;
@@ -161,17 +164,20 @@ static int finish(importer *in)
     return status;
 }
 
-int mr_model_import_foreign(mr_model *model, const char *path, mr_error *err)
+static int import_foreign(mr_model *model, const char *path, bool alone, mr_error *err)
 {
     mr_affine one = mr_affine_identity();
-    importer in = {.model = model, .path = path, .err = err, .has_normals = true, .linear_colors = has_ending(path, "gltf") || has_ending(path, "glb")};
-    in.scene = open_scene(path, err);
+    importer in = {.model = model, .path = path, .err = err, .has_normals = true, .alone = alone, .linear_colors = has_ending(path, "gltf") || has_ending(path, "glb")};
+    in.scene = open_scene(path, alone, err);
     if (!in.scene) return MR_BAD_INPUT;
     int status = add_materials(&in);
     if (!status && in.scene->mRootNode) status = add_node(&in, in.scene->mRootNode, &one, 0);
     aiReleaseImport(in.scene);
     return status ? status : finish(&in);
 }
+
+int mr_model_import_foreign(mr_model *model, const char *path, mr_error *err) { return import_foreign(model, path, false, err); }
+int mr_model_import_alone(mr_model *model, const char *path, mr_error *err) { return import_foreign(model, path, true, err); }
 
 /* The formats we mean to take and test: assimp itself would look into any file with any of some forty importers. */
 static int check_format(const char *path, mr_error *err)

@@ -18,6 +18,7 @@ typedef struct images {
     mr_arena arena;
     const char **names; /* of the images so far; the encoding is part of the name */
     uint32_t room;
+    bool alone;
 } images;
 
 /* ---- textures ---- */
@@ -81,6 +82,7 @@ static int load_image(images *list, const char *name, int srgb, uint32_t wrap, m
     const struct aiTexture *embedded = find_embedded(list->scene, name);
     if (embedded && embedded->mHeight) return copy_raw(embedded, image, srgb, wrap, list->path, list->err);
     if (embedded) return mr_image_decode(image, embedded->pcData, embedded->mWidth, list->path, srgb, wrap, list->err);
+    if (list->alone) return mr_fail(list->err, MR_BAD_INPUT, "%s: found a texture in another file, '%.100s'; expected a model that needs no other file", list->path, name);
     char *file = mr_arena_path(&list->arena, folder_of(list), name);
     for (char *c = file; c && *c; c++)
         if (*c == '\\') *c = '/'; /* files written on Windows */
@@ -187,9 +189,9 @@ static mr_material convert(const struct aiMaterial *from)
     return m;
 }
 
-int mr_import_materials(mr_model *model, const struct aiScene *scene, const char *path, mr_error *err)
+int mr_import_materials(mr_model *model, const struct aiScene *scene, const char *path, bool alone, mr_error *err)
 {
-    images list = {.model = model, .scene = scene, .path = path, .err = err};
+    images list = {.model = model, .scene = scene, .path = path, .err = err, .alone = alone};
     size_t count = scene->mNumMaterials;
     if (count > MR_SCENE_MAX_MATERIALS) return mr_fail(err, MR_BAD_INPUT, "%s: found %zu materials, expected at most %d", path, count, MR_SCENE_MAX_MATERIALS);
     list.room = count * 4 < MR_SCENE_MAX_TEXTURES ? (uint32_t)count * 4 : MR_SCENE_MAX_TEXTURES;

@@ -50,6 +50,8 @@ int mr_model_import(mr_model *model, const char *path, int (*import)(mr_model *m
 
 /* A model file of a format that assimp reads, read by it in this process, finished. assimp may crash, hang or ask for all memory on a damaged file. */
 int mr_model_import_foreign(mr_model *model, const char *path, mr_error *err);
+/* The same for a file that a stranger sent: it may refer to no other file, which may be one of ours. */
+int mr_model_import_alone(mr_model *model, const char *path, mr_error *err);
 
 /* A finished model as bytes in a file, for another process of this machine (model_bytes.c), and back: what is read is checked like any other input.
  * The file's place is used and moved. mr_model_read's `name` stands in messages; the model must be empty, and is to be freed in any case. */
