@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/allowed.h"
 #include "cli/cli.h"
 #include "cli/keys.h"
 #include "cli/load.h"
@@ -58,6 +59,7 @@ static const arg_option options[] = {
 typedef struct coordinator {
     co_server *server;
     co_http *http; /* NULL: none */
+    allowed list;  /* of keys let in */
     progress bar;
     uint64_t job;  /* SCENE's; 0: none */
     int any_job;   /* one has been here, whoever gave it */
@@ -106,7 +108,9 @@ static int pump(void *user, mr_error *err)
 {
     coordinator *c = user;
     co_detached job;
+    char line[1024];
     if (signals_stop) return mr_fail(err, MR_INTERRUPTED, "interrupted");
+    if (allowed_look(&c->list, c->server, line, sizeof line)) say(c, line);
     int status = co_server_step(c->server, STEP_MS, err);
     for (uint64_t after = 0; status == MR_OK && co_server_detached(c->server, after, &job); after = job.job) conclude(c, &job);
     return status;
@@ -278,7 +282,8 @@ static int open_server(coordinator *c, mr_error *err)
     co_keys keys = {.permits = NULL};
     const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .scaling = scaling, .verify_percent = verify, .log = log_line, .user = &c->bar,
                               .board = co_http_board(c->http), .mailbox = co_http_mailbox(c->http)};
-    int status = key ? keys_load_coordinator(key, &keys, err) : MR_OK;
+    int status = key ? keys_load_coordinator(key, &keys, c->list.list, err) : MR_OK;
+    if (status == MR_OK && key) allowed_start(&c->list);
     if (status == MR_OK) status = co_server_open(&c->server, &config, err);
     keys_wipe(&keys);
     return status;

@@ -1,5 +1,4 @@
 /* mobyray keygen: makes the keys of a cluster, or one more worker's or client's. What is there already is never written over. */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -66,19 +65,17 @@ static int write_key(const char *dir, key_file *key, const char *name, mr_error 
     return status;
 }
 
-/* A worker's or client's key file, and the line that lets it in. */
-static int make_member(const char *dir, const char *role, const char *name, const uint8_t coordinator[WIRE_KEY_BYTES], char *line, size_t size,
-                       mr_error *err)
+/* A worker's or client's key file, and what lets it in. */
+static int make_member(const char *dir, const char *role, const char *name, const uint8_t coordinator[WIRE_KEY_BYTES], wire_permit *permit, mr_error *err)
 {
     key_file key = {.role = ""};
-    wire_permit permit = {.roles = !strcmp(role, "worker") ? WIRE_ROLE_WORKER : WIRE_ROLE_CLIENT, .own = (uint8_t)own};
+    *permit = (wire_permit){.roles = !strcmp(role, "worker") ? WIRE_ROLE_WORKER : WIRE_ROLE_CLIENT, .own = (uint8_t)own};
     (void)snprintf(key.role, sizeof key.role, "%s", role);
-    (void)snprintf(permit.name, sizeof permit.name, "%s", name);
+    (void)snprintf(permit->name, sizeof permit->name, "%s", name);
     int status = keys_make(key.keys.open, key.keys.secret, err);
     if (status != MR_OK) return status;
     memcpy(key.keys.coordinator, coordinator, WIRE_KEY_BYTES);
-    memcpy(permit.key, key.keys.open, WIRE_KEY_BYTES);
-    keys_print_permit(&permit, line, size);
+    memcpy(permit->key, key.keys.open, WIRE_KEY_BYTES);
     return write_key(dir, &key, name, err);
 }
 
@@ -87,13 +84,16 @@ static int make_all(const char *dir, mr_error *err)
 {
     key_file key = {.role = "coordinator"};
     char path[PATH_BYTES], worker_line[160], client_line[160], text[512];
+    wire_permit first, second;
     int status = keys_make(key.keys.open, key.keys.secret, err);
-    if (status == MR_OK) status = make_member(dir, "worker", "worker", key.keys.open, worker_line, sizeof worker_line, err);
-    if (status == MR_OK) status = make_member(dir, "client", "client", key.keys.open, client_line, sizeof client_line, err);
+    if (status == MR_OK) status = make_member(dir, "worker", "worker", key.keys.open, &first, err);
+    if (status == MR_OK) status = make_member(dir, "client", "client", key.keys.open, &second, err);
     if (status == MR_OK) status = key_path(path, dir, "coordinator", "coordinator", err);
     if (status == MR_OK) {
+        keys_print_permit(&first, worker_line, sizeof worker_line);
+        keys_print_permit(&second, client_line, sizeof client_line);
         (void)snprintf(path, sizeof path, "%s/coordinator/allowed", dir);
-        int size = snprintf(text, sizeof text, "# who may talk to this coordinator: role, public key, name; read when it starts\n%s%s", worker_line, client_line);
+        int size = snprintf(text, sizeof text, "# who may talk to this coordinator: role, public key, name; read again when it changes\n%s%s", worker_line, client_line);
         status = write_new(path, text, (size_t)size, 0644, err);
     }
     if (status == MR_OK) printf("%s\n", path);
@@ -102,32 +102,14 @@ static int make_all(const char *dir, mr_error *err)
     return status;
 }
 
-/* Adds a line to the list of those let in; the list is complete at any moment. */
-static int let_in(const char *path, const char *line, mr_error *err)
-{
-    int file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (file < 0) return mr_fail(err, MR_FAILED, "%s: cannot be written: %s", path, strerror(errno));
-    size_t size = strlen(line);
-    int failed = write(file, line, size) != (ssize_t)size || fsync(file) != 0;
-    if (close(file) != 0 || failed) return mr_fail(err, MR_FAILED, "%s: cannot be written", path);
-    return MR_OK;
-}
-
 static int add_member(const char *dir, const char *role, const char *name, mr_error *err)
 {
-    char path[PATH_BYTES], line[160];
-    co_keys keys;
-    size_t length = strlen(name);
-    for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)name[i]) && (!strchr("-_.", name[i]) || i == 0)) length = WIRE_MAX_NAME;
-    if (length >= WIRE_MAX_NAME)
-        return mr_fail(err, MR_USAGE, "--%s: found '%.80s', expected up to %d letters, digits, dots, dashes", role, name, WIRE_MAX_NAME - 1);
-    int status = keys_load_coordinator(dir, &keys, err); /* also checks that the list is a good one */
-    if (status == MR_OK) status = make_member(dir, role, name, keys.open, line, sizeof line, err);
-    keys_wipe(&keys);
-    if (status == MR_OK && snprintf(path, sizeof path, "%s/coordinator/allowed", dir) >= (int)sizeof path) status = MR_USAGE;
-    if (status == MR_OK) status = let_in(path, line, err);
-    return status;
+    uint8_t coordinator[WIRE_KEY_BYTES];
+    wire_permit permit;
+    int status = keys_check_name(!strcmp(role, "worker") ? "--worker" : "--client", name, err);
+    if (status == MR_OK) status = keys_load_public(dir, coordinator, err);
+    if (status == MR_OK) status = make_member(dir, role, name, coordinator, &permit, err);
+    return status == MR_OK ? keys_let_in(dir, &permit, err) : status;
 }
 
 static int run_keygen(const arg_result *args, mr_error *err)
@@ -149,8 +131,8 @@ const cli_command keygen_command = {
     "DIR [OPTIONS]",
     "Writes DIR/coordinator (its key, and the list of those it lets in), DIR/worker and DIR/client (a key each), all readable by you alone. Give\n"
     "DIR, or one role's folder of it, to coordinator, worker and `render --cluster` as --key. A worker's key cannot submit or cancel jobs, a\n"
-    "client's cannot work. --worker and --client add further keys; to shut one out, remove its line from DIR/coordinator/allowed and\n"
-    "restart the coordinator.\n"
+    "client's cannot work. --worker and --client add further keys; to shut one out, remove its line from DIR/coordinator/allowed, which a\n"
+    "running coordinator reads again. `mobyray token` makes a worker's key and the coordinator's address one word.\n"
     "DIR/worker's key is for any number of workers. One made with --own is one machine's: with `--verify`, all workers that hold it count as one (they\n"
     "do not check each other), and when one of them lies, all they did is done again and the key gets nobody in any more.",
     options,

@@ -1,7 +1,9 @@
 /* See cli/keys.h. */
 #include "cli/keys.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 
 #include "tracer/scene/texture.h"
 
-enum { FILE_MAX = 16 << 20, PERMITS_MAX = 65536, LINE_MAX_BYTES = 256, PATH_BYTES = 4096, HEX = 2 * WIRE_KEY_BYTES };
+enum { FILE_MAX = 16 << 20, PERMITS_MAX = 65536, LINE_MAX_BYTES = 256, HEX = 2 * WIRE_KEY_BYTES };
 
 const char *const keys_of_client[] = {"client", "coordinator", NULL}, *const keys_of_worker[] = {"worker", NULL},
                  *const keys_of_anyone[] = {"client", "worker", "coordinator", NULL};
@@ -177,12 +179,17 @@ static int check_private(const char *path, mr_error *err)
     return MR_OK;
 }
 
+int keys_read_secret(const char *path, char **text, size_t *size, mr_error *err)
+{
+    int status = check_private(path, err);
+    return status == MR_OK ? mr_file_read(path, FILE_MAX, text, size, err) : status;
+}
+
 static int read_key_file(const char *path, key_file *out, mr_error *err)
 {
     char *text = NULL;
     size_t size = 0;
-    int status = check_private(path, err);
-    if (status == MR_OK) status = mr_file_read(path, FILE_MAX, &text, &size, err);
+    int status = keys_read_secret(path, &text, &size, err);
     if (status != MR_OK) return status;
     status = keys_parse(out, text, size, path, err);
     sodium_memzero(text, size);
@@ -191,22 +198,22 @@ static int read_key_file(const char *path, key_file *out, mr_error *err)
 }
 
 /* DIR/ROLE.key or DIR/ROLE/ROLE.key, of the first role that has one. */
-static int find_in_folder(const char *folder, const char *const *roles, char found[PATH_BYTES], mr_error *err)
+static int find_in_folder(const char *folder, const char *const *roles, char found[KEYS_PATH_MAX], mr_error *err)
 {
     for (const char *const *role = roles; *role; role++)
         for (int deep = 0; deep < 2; deep++) {
-            int length = deep ? snprintf(found, PATH_BYTES, "%s/%s/%s.key", folder, *role, *role) : snprintf(found, PATH_BYTES, "%s/%s.key", folder, *role);
-            if (length < PATH_BYTES && access(found, F_OK) == 0) return MR_OK;
+            int length = deep ? snprintf(found, KEYS_PATH_MAX, "%s/%s/%s.key", folder, *role, *role) : snprintf(found, KEYS_PATH_MAX, "%s/%s.key", folder, *role);
+            if (length < KEYS_PATH_MAX && access(found, F_OK) == 0) return MR_OK;
         }
     return mr_fail(err, MR_BAD_INPUT, "%s: found no %s.key in this folder (mobyray keygen makes one)", folder, roles[0]);
 }
 
-static int read_role(const char *path, const char *const *roles, char found[PATH_BYTES], key_file *out, mr_error *err)
+static int read_role(const char *path, const char *const *roles, char found[KEYS_PATH_MAX], key_file *out, mr_error *err)
 {
     struct stat info;
     int is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     if (sodium_init() < 0) return mr_fail(err, MR_FAILED, "libsodium does not start");
-    if (!is_folder && snprintf(found, PATH_BYTES, "%s", path) >= PATH_BYTES) return mr_fail(err, MR_BAD_INPUT, "%.99s...: too long a name", path);
+    if (!is_folder && snprintf(found, KEYS_PATH_MAX, "%s", path) >= KEYS_PATH_MAX) return mr_fail(err, MR_BAD_INPUT, "%.99s...: too long a name", path);
     int status = is_folder ? find_in_folder(path, roles, found, err) : MR_OK;
     if (status == MR_OK) status = read_key_file(found, out, err);
     if (status != MR_OK) return status;
@@ -218,7 +225,7 @@ static int read_role(const char *path, const char *const *roles, char found[PATH
 
 int keys_load(const char *path, const char *const *roles, wire_keys *out, int *found, mr_error *err)
 {
-    char file[PATH_BYTES];
+    char file[KEYS_PATH_MAX];
     key_file key = {.role = ""};
     *found = path != NULL;
     if (!path) return MR_OK;
@@ -228,26 +235,83 @@ int keys_load(const char *path, const char *const *roles, wire_keys *out, int *f
     return status;
 }
 
-int keys_load_coordinator(const char *path, co_keys *out, mr_error *err)
+/* The list beside a coordinator's key. */
+static int read_list(const char *file, co_keys *out, mr_error *err)
 {
-    static const char *const roles[] = {"coordinator", NULL};
-    char file[PATH_BYTES], *text = NULL;
+    char *text = NULL;
     size_t size = 0;
-    key_file key = {.role = ""};
     wire_permit *permits = NULL;
-    *out = (co_keys){.permits = NULL};
-    int status = read_role(path, roles, file, &key, err);
-    memcpy(out->open, key.keys.open, sizeof out->open);
-    memcpy(out->secret, key.keys.secret, sizeof out->secret);
-    sodium_memzero(&key, sizeof key);
-    if (status != MR_OK) return status;
-    char *slash = strrchr(file, '/');
-    (void)snprintf(slash ? slash + 1 : file, sizeof "allowed", "allowed");
-    status = mr_file_read(file, FILE_MAX, &text, &size, err);
+    int status = mr_file_read(file, FILE_MAX, &text, &size, err);
     if (status == MR_OK) status = keys_parse_allowed(&permits, &out->permit_count, text, size, file, err);
     out->permits = permits;
     free(text);
     return status;
+}
+
+static int read_coordinator(const char *path, char list[KEYS_PATH_MAX], co_keys *out, mr_error *err)
+{
+    static const char *const roles[] = {"coordinator", NULL};
+    key_file key = {.role = ""};
+    *out = (co_keys){.permits = NULL};
+    int status = read_role(path, roles, list, &key, err);
+    memcpy(out->open, key.keys.open, sizeof out->open);
+    memcpy(out->secret, key.keys.secret, sizeof out->secret);
+    sodium_memzero(&key, sizeof key);
+    if (status != MR_OK) return status;
+    char *slash = strrchr(list, '/');
+    size_t before = slash ? (size_t)(slash + 1 - list) : 0;
+    if (before + sizeof "allowed" > KEYS_PATH_MAX) return mr_fail(err, MR_BAD_INPUT, "%.99s...: too long a name", list);
+    memcpy(list + before, "allowed", sizeof "allowed");
+    return MR_OK;
+}
+
+int keys_load_coordinator(const char *path, co_keys *out, char list[KEYS_PATH_MAX], mr_error *err)
+{
+    char unseen[KEYS_PATH_MAX];
+    if (!list) list = unseen;
+    int status = read_coordinator(path, list, out, err);
+    return status == MR_OK ? read_list(list, out, err) : status;
+}
+
+int keys_load_public(const char *path, uint8_t open[WIRE_KEY_BYTES], mr_error *err)
+{
+    co_keys keys;
+    int status = keys_load_coordinator(path, &keys, NULL, err); /* also checks that the list is a good one */
+    memcpy(open, keys.open, WIRE_KEY_BYTES);
+    keys_wipe(&keys);
+    return status;
+}
+
+int keys_load_list(const char *list, co_keys *out, mr_error *err)
+{
+    *out = (co_keys){.permits = NULL};
+    return read_list(list, out, err);
+}
+
+int keys_check_name(const char *option, const char *name, mr_error *err)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; name[i]; i++)
+        if (!isalnum((unsigned char)name[i]) && (!strchr("-_.", name[i]) || i == 0)) length = WIRE_MAX_NAME;
+    if (length && length < WIRE_MAX_NAME) return MR_OK;
+    return mr_fail(err, MR_USAGE, "%s: found '%.80s', expected up to %d letters, digits, dots, dashes", option, name, WIRE_MAX_NAME - 1);
+}
+
+/* One write of a whole line: who reads the list meanwhile sees it with the line or without. */
+int keys_let_in(const char *path, const wire_permit *permit, mr_error *err)
+{
+    char list[KEYS_PATH_MAX], line[160];
+    co_keys keys;
+    int status = read_coordinator(path, list, &keys, err);
+    keys_wipe(&keys);
+    if (status != MR_OK) return status;
+    keys_print_permit(permit, line, sizeof line);
+    int file = open(list, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (file < 0) return mr_fail(err, MR_FAILED, "%s: cannot be written: %s", list, strerror(errno));
+    size_t size = strlen(line);
+    int failed = write(file, line, size) != (ssize_t)size || fsync(file) != 0;
+    if (close(file) != 0 || failed) return mr_fail(err, MR_FAILED, "%s: cannot be written", list);
+    return MR_OK;
 }
 
 void keys_wipe(co_keys *keys)

@@ -21,9 +21,19 @@
  * file, too, the role must be among them. *out is to be wiped with sodium_memzero. path NULL: nothing is done and *found is 0. */
 int keys_load(const char *path, const char *const *roles, wire_keys *out, int *found, mr_error *err);
 
-/* A coordinator's keys and whom they let in; keys_wipe in any case. path as above. */
-int keys_load_coordinator(const char *path, co_keys *out, mr_error *err);
+/* A coordinator's keys and whom they let in; keys_wipe in any case. path as above. list: out, the file of those let in; may be NULL. */
+enum { KEYS_PATH_MAX = 4096 };
+int keys_load_coordinator(const char *path, co_keys *out, char list[KEYS_PATH_MAX], mr_error *err);
 void keys_wipe(co_keys *keys);
+int keys_load_list(const char *list, co_keys *out, mr_error *err); /* the permits alone, from that file */
+int keys_load_public(const char *path, uint8_t open[WIRE_KEY_BYTES], mr_error *err); /* its public key alone, the rest checked */
+
+/* Adds one to those a coordinator lets in; path as above. The list is complete at any moment. */
+int keys_let_in(const char *path, const wire_permit *permit, mr_error *err);
+int keys_check_name(const char *option, const char *name, mr_error *err); /* MR_USAGE: not one for a line of the list, or for a file */
+
+/* Reads a secret of any kind; *text is malloc'd, to be wiped and freed. MR_BAD_INPUT: others may read the file, or it is another user's. */
+int keys_read_secret(const char *path, char **text, size_t *size, mr_error *err);
 
 /* Who may render (and, by its own key, the coordinator on its own machine); who may only ask whether anyone is there. */
 extern const char *const keys_of_client[], *const keys_of_worker[], *const keys_of_anyone[];

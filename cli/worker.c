@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/join.h"
 #include "cli/keys.h"
 #include "cli/log.h"
 #include "cli/signals.h"
@@ -11,13 +12,14 @@
 
 enum { GONE_S = 60 }; /* --exit-when-done: a coordinator out of reach for so long has done its work */
 
-static const char *endpoint, *packs, *key;
+static const char *endpoint, *packs, *key, *join;
 static uint32_t threads;
 static int packs_checked, exit_when_done, null, quiet;
 
 static const arg_option options[] = {
     {"coordinator", 0, ARG_ENDPOINT, &endpoint, 0, 0, "ENDPOINT", "the coordinator's address, as tcp://HOST:5555"},
     CLI_KEY_OPTION(key),
+    CLI_JOIN_OPTION(join),
     {"threads", 0, ARG_COUNT, &threads, 1, 1024, "N", "tracer threads (default: one a CPU of this machine or container)"},
     {"packs", 0, ARG_TEXT, &packs, 0, 0, "DIR", "keep scene packs in this folder, and look there before asking for one"},
     {"packs-checked", 0, ARG_FLAG, &packs_checked, 0, 0, "", "believe the packs of a private folder (as an embedded cluster's) unread"},
@@ -36,12 +38,14 @@ static void greet(const wk_config *config)
 
 static int run_worker(const arg_result *args, mr_error *err)
 {
+    static char joined[JOIN_ENDPOINT_MAX];
     const mr_kernel *kernel;
     (void)args;
-    if (!endpoint) return mr_fail(err, MR_USAGE, "no coordinator given, expected --coordinator tcp://HOST:5555");
     wire_keys keys;
     int with_keys, status = cli_pick_kernel(&kernel, err);
-    if (status == MR_OK) status = keys_load(key, keys_of_worker, &keys, &with_keys, err);
+    if (status == MR_OK) status = join_or_keys(join, key, keys_of_worker, &keys, &with_keys, joined, err);
+    if (status == MR_OK && !endpoint) endpoint = joined[0] ? joined : NULL;
+    if (status == MR_OK && !endpoint) status = mr_fail(err, MR_USAGE, "no coordinator given, expected --coordinator tcp://HOST:5555 or --join TOKEN");
     if (status != MR_OK) return status;
     const wk_config config = {.endpoint = endpoint,
                               .keys = with_keys ? &keys : NULL,
@@ -68,7 +72,8 @@ static int run_worker(const arg_result *args, mr_error *err)
 const cli_command worker_command = {
     "worker",
     "trace tiles for a coordinator",
-    "--coordinator tcp://HOST:5555 [OPTIONS]",
+    "--coordinator tcp://HOST:5555 | --join TOKEN [OPTIONS]",
+    "With --join, --coordinator is needed only where the token's address is not the one that leads there from here.\n"
     "It may start before the coordinator, and finds it again after a restart. On SIGTERM it finishes or hands back its tiles and leaves.",
     options,
     0,

@@ -564,6 +564,7 @@ void co_board_step(co_board *b, const co_board_now *now, uint64_t now_us)
     t->bytes_in = now->bytes_in;
     t->bytes_out = now->bytes_out;
     t->strangers = now->strangers;
+    t->refused_versions = now->refused_versions;
     t->open_paths = now->open_paths;
     t->ready = now->ready;
     (void)snprintf(t->not_ready, sizeof t->not_ready, "%s", now->ready ? "" : now->not_ready);

@@ -86,7 +86,7 @@ typedef struct co_board_totals {
     uint64_t tile_bucket[CO_TILE_BUCKETS]; /* results by the time they took (each in one bucket, not added up) */
     uint64_t joined, gone[CO_WORKER_STATES]; /* workers: ever; by the state they ended in */
     uint64_t jobs_ended[CO_JOB_CANCELLED + 1]; /* by state */
-    uint64_t bytes_in, bytes_out, strangers; /* over the workers' and clients' socket */
+    uint64_t bytes_in, bytes_out, strangers, refused_versions; /* over the workers' and clients' socket */
     uint64_t open_paths;                 /* camera samples that nobody has been given */
     uint32_t workers, threads, in_flight, workers_by_state[CO_WORKER_STATES]; /* now; states of those gone count while they are listed */
     uint32_t jobs_queued, jobs_running;
@@ -126,7 +126,7 @@ void co_board_job_text(co_board *b, uint64_t job, const char *text);
 void co_board_job_gone(co_board *b, uint64_t job, uint64_t now_us); /* the server has forgotten it; it stays listed for a while */
 
 typedef struct co_board_now { /* what the server says now and then */
-    uint64_t bytes_in, bytes_out, strangers, open_paths;
+    uint64_t bytes_in, bytes_out, strangers, refused_versions, open_paths;
     int ready;
     const char *not_ready;
 } co_board_now;

@@ -2,7 +2,7 @@
  * secret key.
  *
  * With keys, only the listed public keys get in, each with its roles. Without keys everyone does, as both: that is for loopback and
- * private networks. Either way ZeroMQ then refuses peers of its old protocols (ZMTP 1 and 2), which know no mechanism. The
+ * private networks. A list may be exchanged at any time. Either way ZeroMQ then refuses peers of its old protocols (ZMTP 1 and 2), which know no mechanism. The
  * guard lives in the server's thread: no lock, and a stranger costs us one small message at most. */
 #ifndef CO_GUARD_H
 #define CO_GUARD_H
@@ -30,8 +30,12 @@ void co_guard_answer(co_guard *guard);        /* answers all questions that wait
 /* How many keys were refused so far, and the address of the last of them ("" without one). */
 uint64_t co_guard_refused(const co_guard *guard, const char **address);
 
-/* The roles in a message's property "User-Id", as the guard gave it; 0 for anything else. */
-unsigned co_guard_roles(const char *user_id);
+/* From now on these are let in, and no others: those let in before who are not among them lose their roles at once. Copied. MR_FAILED: no memory,
+ * all stays as it was; without keys nothing is done. */
+int co_guard_allow(co_guard *guard, const wire_permit *permits, uint32_t count, mr_error *err);
+
+/* The roles of the sender of a message with this property "User-Id", as the guard gave it; 0 for anything else, and for a key that is no longer listed. */
+unsigned co_guard_roles(const co_guard *guard, const char *user_id);
 /* The identity of one whose key is his own; 0: the key may be shared, or there is none. */
 uint32_t co_guard_identity(const char *user_id);
 

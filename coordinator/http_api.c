@@ -127,6 +127,7 @@ void co_api_cluster(co_text *t, const char *name, co_board *board)
     co_json_uint(t, "bytes_out", now.bytes_out);
     co_json_real(t, "efficiency", late.efficiency);
     co_json_uint(t, "strangers", now.strangers);
+    co_json_uint(t, "refused_versions", now.refused_versions);
     co_json_uint(t, "jobs_waiting", now.jobs_queued);
     co_json_uint(t, "jobs_running", now.jobs_running);
     co_json_close(t, '}');

@@ -79,6 +79,7 @@ enum {
     CO_KEEPALIVE_MS = 10000,   /* ZeroMQ's own heartbeats, below our leases: they free the connection ... */
     CO_KEEPALIVE_TIMEOUT_MS = 30000, /* ... of a client whose machine is gone */
     CO_STRANGERS_LOG_MS = 10000, /* at most so often a line about those turned away */
+    CO_VERSIONS_LOG_MS = 10000,    /* the same for workers of another protocol version */
     CO_PACK_SERVED = 8,        /* workers that are sent a pack at one time; their windows are what may queue for the line */
     CO_PACK_TURN_BYTES = 16 << 20, /* then it is another's turn */
     CO_PACK_STEP_BYTES = 4 << 20,  /* in one step: 40 ms of a gigabit line; messages are handled in between */

@@ -216,7 +216,9 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
 }
 
 uint32_t co_router_identity(co_router *r) { return co_guard_identity(zmq_msg_gets(&r->frame, "User-Id")); }
-unsigned co_router_roles(co_router *r) { return co_guard_roles(zmq_msg_gets(&r->frame, "User-Id")); }
+unsigned co_router_roles(co_router *r) { return co_guard_roles(r->guard, zmq_msg_gets(&r->frame, "User-Id")); }
+
+int co_router_allow(co_router *r, const wire_permit *permits, uint32_t count, mr_error *err) { return co_guard_allow(r->guard, permits, count, err); }
 
 /* One event of the monitor: two frames, the first of them the event's number (16 bits) and value (32 bits: a descriptor, or an error's number). */
 static int next_event(co_router *r, uint16_t *event, uint32_t *fd)

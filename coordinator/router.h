@@ -32,6 +32,9 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
 unsigned co_router_roles(co_router *r);
 uint32_t co_router_identity(co_router *r); /* and its identity, where its key is its own; 0: unknown */
 
+/* Another list of those let in: see co_guard_allow. */
+int co_router_allow(co_router *r, const wire_permit *permits, uint32_t count, mr_error *err);
+
 /* Connections that were turned away so far: noise, other protocols, no key or a wrong one; address: of the last whose key was refused. */
 uint64_t co_router_strangers(const co_router *r, const char **address);
 

@@ -270,6 +270,10 @@ const mr_film *co_server_film(const co_server *s, uint64_t job)
 }
 
 uint64_t co_server_next_job(const co_server *s, uint64_t after) { return co_scheduler_next_job(s->scheduler, after); }
+uint64_t co_server_refused_versions(const co_server *s) { return s->refused_versions; }
+
+int co_server_allow(co_server *s, const wire_permit *permits, uint32_t count, mr_error *err) { return co_router_allow(s->router, permits, count, err); }
+
 uint32_t co_server_worker_count(const co_server *s) { return co_scheduler_workers(s->scheduler); }
 
 void co_server_missing(const co_server *s, uint64_t job, char *text, size_t size, unsigned max)
@@ -296,9 +300,21 @@ void co_server_lose(co_server *s, uint32_t peer, int why)
     co_scheduler_left(s->scheduler, co_now_us(), peer, why);
 }
 
+/* Workers of another version come back now and then, to see whether this coordinator has been replaced: one line of log is enough. */
+static void count_refused_version(co_server *s)
+{
+    uint64_t now_us = co_now_us();
+    if (s->in.type != WIRE_HELLO) return;
+    s->refused_versions++;
+    if (s->versions_us && now_us - s->versions_us < CO_VERSIONS_LOG_MS * UINT64_C(1000)) return;
+    s->versions_us = now_us;
+    co_server_log(s, "refused a worker of protocol version %u, we speak %d (%llu refused so far)", s->in.version, WIRE_VERSION, (unsigned long long)s->refused_versions);
+}
+
 static void refuse_version(co_server *s, uint32_t peer)
 {
     char text[WIRE_MAX_TEXT];
+    count_refused_version(s);
     (void)snprintf(text, sizeof text, "this coordinator speaks protocol version %d, you speak %u", WIRE_VERSION, s->in.version);
     co_server_error(s, peer, WIRE_ERROR_VERSION, text);
 }
@@ -309,6 +325,13 @@ static void refuse_role(co_server *s, uint32_t peer)
     char text[WIRE_MAX_TEXT];
     (void)snprintf(text, sizeof text, "your key is not one for %s", wire_type_from(s->in.type) == WIRE_ROLE_WORKER ? "workers" : "clients");
     co_server_error(s, peer, WIRE_ERROR_REFUSED, text);
+}
+
+/* Its key was taken from the list after it came. */
+static void refuse_unlisted(co_server *s, uint32_t peer)
+{
+    co_server_error(s, peer, WIRE_ERROR_REFUSED, "your key is not let in any more");
+    if (co_scheduler_worker_number(s->scheduler, peer)) co_server_lose(s, peer, CO_LEAVE_UNLISTED);
 }
 
 /* Its results may bring about evictions, which go before everything else. */
@@ -328,7 +351,8 @@ static void handle(co_server *s, uint32_t peer, unsigned roles, const void *byte
         return;
     }
     if (!(wire_type_from(s->in.type) & roles)) {
-        if (wire_type_from(s->in.type)) refuse_role(s, peer);
+        if (!roles) refuse_unlisted(s, peer);
+        else if (wire_type_from(s->in.type)) refuse_role(s, peer);
         return;
     }
     int plain = s->in.type == WIRE_RESULT && !verified(s, s->in.result.job);

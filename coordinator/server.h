@@ -89,6 +89,10 @@ typedef struct co_owned {
 int co_server_owned(const co_server *server, uint64_t after, co_owned *out);
 uint64_t co_server_next_job(const co_server *server, uint64_t after); /* ids in order; 0: no more */
 uint32_t co_server_worker_count(const co_server *server);
+uint64_t co_server_refused_versions(const co_server *server); /* how often a worker of another protocol version said hello, and was told so */
+
+/* From now on these keys are let in and no others; workers and clients of keys that are not among them lose their place. Copied. Without keys: nothing. */
+int co_server_allow(co_server *server, const wire_permit *permits, uint32_t count, mr_error *err);
 /* Where the threads' time went while a job was under way (0: since the server was opened). MR_FAILED: no such job. */
 /* How many workers are wanted, and why; what there is to do. As of the last step; all zero before the first. */
 const co_desired *co_server_desired(const co_server *server);

@@ -15,7 +15,8 @@ static const char *why_text(int why)
 {
     static const char *const text[] = { [CO_LEAVE_GOODBYE] = "left", [CO_LEAVE_SILENT] = "is silent and counts as lost",
                                         [CO_LEAVE_DISCONNECTED] = "is lost: its connection broke", [CO_LEAVE_REPLACED] = "starts anew",
-                                        [CO_LEAVE_EVICTED] = "is refused from now on" };
+                                        [CO_LEAVE_EVICTED] = "is refused from now on",
+                                        [CO_LEAVE_UNLISTED] = "has a key that is not let in any more" };
     return text[why];
 }
 

@@ -28,7 +28,7 @@ void co_server_show_assigned(co_server *s, const co_action *a, const mr_tile *ti
 void co_server_show_left(co_server *s, const co_action *a)
 {
     static const int states[] = { [CO_LEAVE_GOODBYE] = CO_WORKER_LEFT, [CO_LEAVE_SILENT] = CO_WORKER_LOST, [CO_LEAVE_DISCONNECTED] = CO_WORKER_LOST,
-                                  [CO_LEAVE_REPLACED] = CO_WORKER_LOST, [CO_LEAVE_EVICTED] = CO_WORKER_REFUSED };
+                                  [CO_LEAVE_REPLACED] = CO_WORKER_LOST, [CO_LEAVE_EVICTED] = CO_WORKER_REFUSED, [CO_LEAVE_UNLISTED] = CO_WORKER_REFUSED };
     co_board_left(s->config.board, a->worker, states[a->why], a->count, co_now_us());
 }
 
@@ -47,6 +47,7 @@ void co_server_show_step(co_server *s, uint64_t now_us)
     const char *address;
     co_router_traffic(s->router, &now.bytes_in, &now.bytes_out);
     now.strangers = co_router_strangers(s->router, &address);
+    now.refused_versions = s->refused_versions;
     if (s->dismissed) now.not_ready = "the coordinator is about to end";
     else if (co_state_held(s)) now.not_ready = "the journal cannot be written to, or cannot keep up";
     now.ready = now.not_ready == NULL;

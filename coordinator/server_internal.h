@@ -102,6 +102,7 @@ struct co_server {
     doubt doubts[DOUBTS_MOST];
     unsigned doubt_count;
     uint64_t strangers, strangers_us; /* turned away, as last logged, and when that was */
+    uint64_t refused_versions, versions_us; /* hellos of workers of another version; when one was last logged */
     struct co_state *state;   /* NULL: none */
     uint64_t epoch;
     uint32_t lease_ms;

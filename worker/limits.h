@@ -7,8 +7,9 @@ enum {
     WK_SILENCE_LEAST_MS = 2000, /* a coordinator silent for so long (or two leases) is away: connect anew */
     WK_HELLO_AGAIN_MS = 100,  /* at least between two hellos on one connection */
     WK_SEEK_MS = 1000,        /* without a welcome for so long, try a new connection ... */
-    WK_SEEK_MOST_MS = 8000,   /* ... at longer and longer intervals, up to this */
+    WK_SEEK_MOST_MS = 8000,   /* ... at longer and longer intervals, up to this; up to ... */
     WK_REFUSED_LOG_MS = 60000,/* at most so often a line about being turned away */
+    WK_OTHER_VERSION_MS = 30000, /* ... of another version: it, or we, will be replaced in a roll-out's time */
     WK_RECONNECT_MS = 100,    /* between two attempts of one connection; each resolves the name anew */
     WK_CONNECT_MS = 1500,     /* for one attempt: an address that is gone does not answer at all */
     WK_DRAIN_MS = 5000,       /* a tile that runs for longer after SIGTERM is abandoned: container engines kill after 10 s */

@@ -35,7 +35,7 @@ typedef struct worker {
     uint64_t heard_us;              /* anything from the coordinator */
     uint64_t welcomed_us;           /* in touch with a coordinator until then; for give_up_ms */
     uint64_t sought_us, hello_us;   /* this connection was opened; hello was said */
-    uint32_t seek_ms;               /* the present interval between connections */
+    uint32_t seek_ms, seek_most_ms; /* the present interval between connections, and its bound */
     uint64_t refused_us;            /* that we were turned away was last said; 0: never */
     uint64_t pinged_us, leave_us;
     wk_task *kept, **kept_last;     /* results that wait for a welcome */
@@ -102,6 +102,7 @@ static void lost_touch(worker *w, uint64_t now)
 {
     say(w, "the coordinator is silent: looking for it again");
     w->seek_ms = WK_SEEK_MS;
+    w->seek_most_ms = WK_SEEK_MOST_MS;
     seek(w, now);
 }
 
@@ -386,6 +387,8 @@ static void welcome(worker *w, uint64_t now)
     w->heartbeat_ms = m->heartbeat_ms;
     w->silence_ms = 2 * m->lease_ms > WK_SILENCE_LEAST_MS ? 2 * m->lease_ms : WK_SILENCE_LEAST_MS;
     w->seek_ms = WK_SEEK_MS;
+    w->seek_most_ms = WK_SEEK_MOST_MS;
+    w->refused_us = 0;
     w->state = JOINED;
     send_kept(w);
     for (wk_held *held = w->packs.first; held; held = held->next) {
@@ -401,14 +404,32 @@ static void pong(worker *w, uint64_t now)
     if (w->in.pong.token && w->in.pong.token <= now && rtt_us < UINT32_MAX) w->rtt_us = rtt_us ? (uint32_t)rtt_us : 1;
 }
 
-static void refused(worker *w)
+/* The same words again and again are said once a minute. */
+static void say_refusal(worker *w, uint64_t now)
 {
-    if (w->in.error.code == WIRE_ERROR_VERSION) {
+    if (w->refused_us && now - w->refused_us < WK_REFUSED_LOG_MS * UINT64_C(1000)) return;
+    w->refused_us = now;
+    say(w, "the coordinator at %s refuses this worker: %s; asking again now and then", w->config->endpoint, w->in.error.text);
+}
+
+/* Not taken: what was in hand goes to others. Ending here would have an orchestrator start us again and again; instead we come back at long
+ * intervals: the coordinator may be replaced, by one of our version, with our key on its list. */
+static void refused(worker *w, uint64_t now)
+{
+    int other_version = w->in.error.code == WIRE_ERROR_VERSION;
+    if (w->state == LEAVING) return;
+    if (other_version && w->config->give_up_ms) { /* no time to wait for that */
         w->status = mr_fail(w->err, MR_FAILED, "%s: %s", w->config->endpoint, w->in.error.text);
         w->state = GONE;
-    } else {
-        say(w, "%s", w->in.error.text);
+        return;
     }
+    say_refusal(w, now);
+    give_up(w, any_task, NULL, 1);
+    w->state = SEEKING;
+    w->number = 0;
+    w->sought_us = now;
+    w->seek_most_ms = other_version ? WK_OTHER_VERSION_MS : WK_SEEK_MOST_MS;
+    if (w->seek_ms < 2 * WK_SEEK_MS) w->seek_ms = 2 * WK_SEEK_MS;
 }
 
 static void dismissed(worker *w)
@@ -428,7 +449,7 @@ static void handle(worker *w, uint64_t now)
     case WIRE_REVOKE: revoked(w); break;
     case WIRE_FORGET: forgotten(w); break;
     case WIRE_PACK_CHUNK: pack_chunk(w, now); break;
-    case WIRE_ERROR: refused(w); break;
+    case WIRE_ERROR: refused(w, now); break;
     case WIRE_DISMISS: dismissed(w); break;
     default: break;
     }
@@ -513,7 +534,7 @@ static void on_time(worker *w, uint64_t now)
     } else if (w->state == JOINED) {
         if (past(now, w->heard_us, w->silence_ms)) lost_touch(w, now);
     } else if (past(now, w->sought_us, w->seek_ms) && past(now, w->heard_us, w->seek_ms)) {
-        w->seek_ms = 2 * w->seek_ms < WK_SEEK_MOST_MS ? 2 * w->seek_ms : WK_SEEK_MOST_MS;
+        w->seek_ms = 2 * w->seek_ms < w->seek_most_ms ? 2 * w->seek_ms : w->seek_most_ms;
         seek(w, now);
     }
     if (w->state != LEAVING) give_up_if_told(w, now);
@@ -575,7 +596,7 @@ int wk_run(const wk_config *config, mr_error *err)
     worker *w = calloc(1, sizeof *w);
     if (!w) return mr_fail(err, MR_FAILED, "no memory for a worker");
     *w = (worker){ .config = config, .state = SEEKING, .heartbeat_ms = WK_HEARTBEAT_MS, .silence_ms = WK_SILENCE_LEAST_MS,
-                   .seek_ms = WK_SEEK_MS, .err = err };
+                   .seek_ms = WK_SEEK_MS, .seek_most_ms = WK_SEEK_MOST_MS, .err = err };
     w->kept_last = &w->kept;
     introduce(w);
     status = wk_link_open(&w->link, config->endpoint, config->keys, err);

@@ -40,14 +40,16 @@ def test_mobyray_commands_run(block, tmp_path, endpoint):
     (tmp_path / "out").mkdir()
     runner = Runner(tmp_path)
     lasting = []
+    words = {"tcp://127.0.0.1:5555": endpoint}
     try:
         for command in block:
             assert command[0] == "build/mobyray"
-            arguments = [endpoint if word == "tcp://127.0.0.1:5555" else word for word in command[1:]]
+            arguments = [words.get(word, word) for word in command[1:]]
             if command[1] in LASTING:
                 lasting.append(runner.start(*arguments, **SMALL))
             else:
-                runner(*arguments, **SMALL)
+                printed = runner(*arguments, **SMALL).stdout.strip()
+                words["TOKEN" if command[1] == "token" else None] = printed
         for watched in lasting:
             if watched is lasting[0] and any(command[1] == "coordinator" and "-o" in command for command in block):
                 waiting.until((tmp_path / "out" / "mobydock.png").exists, "the coordinator's own picture")
@@ -60,7 +62,7 @@ def test_mobyray_commands_run(block, tmp_path, endpoint):
 def test_every_environment_name_is_an_option():
     """MOBYRAY_ names of README and compose.yaml are ones that some command reads."""
     known = set()
-    for command in ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "bench", "ping", "keygen"):
+    for command in ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "bench", "ping", "keygen", "token"):
         text = Runner(ROOT)("help", command, **clean_environment()).stdout
         known |= {"MOBYRAY_" + name.upper().replace("-", "_") for name in re.findall(r"--([a-z-]+)", text)}
     known |= {"MOBYRAY_KERNEL", "MOBYRAY_SCENE", "MOBYRAY_IMAGE"}  # the kernel's, and two that compose.yaml itself reads
