@@ -41,7 +41,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion $(if $(filter 1,$(WERROR)),-Werr
 SAME_BITS := -ffp-contract=off -fno-math-errno -fno-trapping-math
 
 # pkg-config runs when the first file is compiled, not when make starts: `make render` installs it first.
-PACKAGES := libzmq libcjson stb libdeflate OpenEXR assimp libsodium libzstd libmicrohttpd
+PACKAGES := libzmq libcjson stb libdeflate OpenEXR assimp libsodium libzstd libmicrohttpd libcurl
 once = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g'))
 PKG_LIBS = $(call once,PKG_LIBS,$(filter-out %OpenEXR-3_1 %OpenEXRUtil-3_1 %Iex-3_1 %IlmThread-3_1 %Imath-3_1,$(shell pkg-config --libs $(PACKAGES))))

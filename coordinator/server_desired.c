@@ -12,6 +12,7 @@ void co_server_wish(co_server *s, uint64_t now_us)
     co_scheduler_demand(s->scheduler, &s->demand);
     if (co_desired_update(&s->desired, now_us, &s->demand) != before && s->config.scaling.target_s)
         co_server_log(s, "%u worker%s wanted: %s", s->desired.workers, s->desired.workers == 1 ? " is" : "s are", s->desired.reason);
+    co_board_desired(s->config.board, s->desired.workers, s->desired.reason);
 }
 
 const co_desired *co_server_desired(const co_server *s) { return &s->desired; }

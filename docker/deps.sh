@@ -6,7 +6,7 @@
 #   docker/deps.sh runtime BINARY  prints the packages that BINARY's shared libraries come from
 set -eu
 
-build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev"
+build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev"
 test="libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap"
 fuzz="libclang-rt-dev"
 lint="clang-tidy cppcheck shellcheck"

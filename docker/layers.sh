@@ -31,6 +31,7 @@ only zmq 'coordinator/|worker/|bench/'
 only '(cjson/)?cJSON' 'tracer/scene/|coordinator/http_|cli/|bench/'
 only embree3/ 'bench/embree.c'
 only 'microhttpd' 'coordinator/'
+only curl/ 'cli/http.c'
 
 [ "$bad" = 0 ] && echo "layers are kept"
 exit "$bad"

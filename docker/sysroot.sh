@@ -8,7 +8,7 @@
 set -eu
 
 arch=$1 dir=$2
-packages="libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcmocka-dev"
+packages="libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev"
 
 [ "$(cat "$dir/complete" 2>/dev/null || true)" = "$arch $packages" ] && exit 0
 rm -rf "$dir"
