@@ -134,7 +134,7 @@ export class Chunks {
 
     pump() {
         clearTimeout(this.timer);
-        if (this.job === null || this.gone || document.hidden) return;
+        if (this.job === null || this.gone || document.hidden || this.api.state !== "live") return; // touchAll comes when it lives again
         const now = performance.now();
         this.refill(now);
         while (this.flying < AT_ONCE && this.bytesLeft > 0 && this.fetchesLeft >= 1 && now >= this.quietUntil) {

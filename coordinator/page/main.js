@@ -76,7 +76,12 @@ let whole = false;               // the next list of workers is all of them
 const listens = {
     /* The stream has begun: a snapshot follows. What it leaves out is asked for. */
     hello(data) {
-        if (data.cluster?.epoch !== cluster.epoch || data.last_line < log.last) log.restart();
+        if (cluster.epoch !== undefined && data.cluster.epoch !== cluster.epoch) { // another life: its numbers mean other things
+            picture.open(null);
+            jobs.set([]);
+            pinned = null;
+        }
+        if (data.cluster.epoch !== cluster.epoch || data.last_line < log.last) log.restart();
         whole = true;
         picture.replaceFlights([]);
         listens.cluster(data.cluster);

@@ -58,9 +58,9 @@ export class View {
         this.glide(this.fitted());
     }
 
-    /* factor times nearer, about a point of the stage in CSS pixels (the middle when none is given). */
-    zoomBy(factor, about, smoothly) {
-        const zoom = Math.min(MOST, Math.max(Math.min(this.fitted().zoom, 1) / 2, this.zoom * factor));
+    /* About a point of the stage in CSS pixels (the middle when none is given), which stays where it is. */
+    zoomTo(wanted, about, smoothly = true) {
+        const zoom = Math.min(MOST, Math.max(Math.min(this.fitted().zoom, 1) / 2, wanted));
         const dx = about ? about[0] * this.ratio - this.w / 2 : 0, dy = about ? about[1] * this.ratio - this.h / 2 : 0;
         const target = {zoom, x: this.x + dx / this.zoom - dx / zoom, y: this.y + dy / this.zoom - dy / zoom};
         this.fitting = false;
@@ -69,8 +69,8 @@ export class View {
         this.settle();
     }
 
-    zoomTo(zoom, about) {
-        this.zoomBy(zoom / this.zoom, about, true);
+    zoomBy(factor, about, smoothly = false) {
+        this.zoomTo(this.zoom * factor, about, smoothly);
     }
 
     panBy(dx, dy) {
@@ -89,6 +89,7 @@ export class View {
             const moved = target.zoom === from.zoom ? s : (1 / this.zoom - 1 / from.zoom) / (1 / target.zoom - 1 / from.zoom); // the fixed point stays fixed
             this.x = from.x + (target.x - from.x) * moved;
             this.y = from.y + (target.y - from.y) * moved;
+            if (t === 1) Object.assign(this, target); // exactly
             this.settle();
             if (t < 1) this.gliding = requestAnimationFrame(step);
         };
