@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/bench.h"
+#include "cli/report.h"
 
 enum { FORMAT = 1, FILE_MOST = 64 << 20 };
 static const char kind_of_file[] = "mobyray-bench";
@@ -26,7 +27,7 @@ static void add_spread(cJSON *to, const char *key, bench_spread s)
     (void)cJSON_AddItemToObject(to, key, cJSON_CreateDoubleArray((const double[3]){s.median, s.least, s.greatest}, 3));
 }
 
-static cJSON *json_account(const co_account_report *r)
+cJSON *report_account(const co_account_report *r)
 {
     cJSON *json = cJSON_CreateObject(), *spent = cJSON_AddObjectToObject(json, "spent_s"), *bins = cJSON_AddArrayToObject(json, "latency");
     add(json, "wall_s", (double)r->wall_us * 1e-6);
@@ -62,7 +63,7 @@ static cJSON *json_run(const bench_run *run)
     add(json, "tiles", (double)run->tiles);
     add(json, "tiles_redone", (double)run->tiles_redone);
     add(json, "result_bytes", (double)run->result_bytes);
-    (void)cJSON_AddItemToObject(json, "account", json_account(&run->account));
+    (void)cJSON_AddItemToObject(json, "account", report_account(&run->account));
     return json;
 }
 
@@ -127,7 +128,7 @@ static cJSON *json_sample(const bench_sample *s)
     add(json, "end_s", s->end_s);
     add(json, "workers", s->workers);
     add(json, "threads", s->threads);
-    (void)cJSON_AddItemToObject(json, "account", json_account(&s->account));
+    (void)cJSON_AddItemToObject(json, "account", report_account(&s->account));
     return json;
 }
 

@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "cli/trace.h"
 #include "cli/web.h"
 #include "coordinator/limits.h"
 #include "coordinator/server.h"
@@ -31,6 +32,7 @@ static const char *pictures = ".";
 static uint32_t lease_ms, verify;
 static co_scaling scaling = {.target_s = CO_TARGET_S, .max = CLI_MAX_WORKERS, .cool_down_s = CO_COOL_DOWN_S};
 static int exit_when_done, insecure, quiet;
+static const char *trace_file;
 static web_options web;
 static const char usual_http[] = "127.0.0.1:8080";
 
@@ -53,10 +55,12 @@ static const arg_option options[] = {
     {"lease", 0, ARG_COUNT, &lease_ms, 100, 3600000, "MS", "a worker silent for so many milliseconds is lost (default: 900)"},
     {"exit-when-done", 0, ARG_FLAG, &exit_when_done, 0, 0, "", "dismiss the workers and end when the last job is done"},
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write SCENE's closing figures as JSON"},
+    {"trace", 0, ARG_TEXT, &trace_file, 0, 0, "FILE.json", "write what every worker thread did, for ui.perfetto.dev; complete when the coordinator ends"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no log, no progress, no figures"},
     {.name = NULL}};
 
 typedef struct coordinator {
+    trace_writer *events; /* NULL: none */
     co_server *server;
     co_http *http; /* NULL: none */
     allowed list;  /* of keys let in */
@@ -116,12 +120,18 @@ static int pump(void *user, mr_error *err)
     return status;
 }
 
+static const co_account_report *account_of(const coordinator *c, co_account_report *out)
+{
+    return co_server_account(c->server, c->job, out) == MR_OK ? out : NULL;
+}
+
 static int save(coordinator *c, const co_job_status *status, mr_error *err)
 {
+    co_account_report account;
     char line[512];
     const mr_film *film = co_server_film(c->server, c->job);
     int result = mr_film_save(film, c->pack.settings, output, err);
-    if (result == MR_OK && report) result = report_save(report, status, &c->pack, film, err);
+    if (result == MR_OK && report) result = report_save(report, status, &c->pack, film, account_of(c, &account), err);
     if (result != MR_OK || quiet) return result;
     (void)snprintf(line, sizeof line, "the picture is in %s", output);
     say(c, line);
@@ -281,7 +291,7 @@ static int open_server(coordinator *c, mr_error *err)
 {
     co_keys keys = {.permits = NULL};
     const co_config config = {.endpoint = endpoint, .keys = key ? &keys : NULL, .state = state, .lease_ms = lease_ms, .scaling = scaling, .verify_percent = verify, .log = log_line, .user = &c->bar,
-                              .board = co_http_board(c->http), .mailbox = co_http_mailbox(c->http)};
+                              .board = co_http_board(c->http), .mailbox = co_http_mailbox(c->http), .slice = c->events ? trace_slice : NULL, .slice_user = c->events};
     int status = key ? keys_load_coordinator(key, &keys, c->list.list, err) : MR_OK;
     if (status == MR_OK && key) allowed_start(&c->list);
     if (status == MR_OK) status = co_server_open(&c->server, &config, err);
@@ -319,11 +329,14 @@ static int run_coordinator(const arg_result *args, mr_error *err)
     if (scene) status = whole_name(c.picture, output, err);
     if (status == MR_OK && strcmp(pictures, ".") != 0) status = prepare_pictures(err);
     if (status == MR_OK) status = web_open(&c.http, &web, usual_http, 1, err);
+    if (status == MR_OK && trace_file) status = trace_open(&c.events, trace_file, err);
     if (status == MR_OK) status = open_server(&c, err);
     if (status == MR_OK) {
         status = run_server(&c, scene, err);
         co_server_close(c.server);
     }
+    int traced = trace_close(c.events, status == MR_INTERRUPTED ? MR_OK : status, status == MR_OK ? err : NULL); /* told to stop, it is whole all the same */
+    if (status == MR_OK) status = traced;
     co_http_close(c.http);
     mr_pack_close(&c.pack);
     return status;

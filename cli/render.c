@@ -11,6 +11,7 @@
 #include "cli/replay.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "cli/trace.h"
 #include "cli/web.h"
 #include "coordinator/client.h"
 #include "tracer/film.h"
@@ -21,7 +22,7 @@ enum { MAX_WORKERS = 1024, MAX_THREADS = 1024 };
 static const uint32_t unset = UINT32_MAX;
 
 static cli_picture asked;
-static const char *output, *cluster, *key, *report;
+static const char *output, *cluster, *key, *report, *trace_file;
 static uint32_t workers = UINT32_MAX, threads;
 static co_job_options how = CLI_JOB_DEFAULTS;
 static arg_list only_tile;
@@ -40,6 +41,7 @@ static const arg_option options[] = {
     {"only-tile", 0, ARG_LIST, &only_tile, 0, UINT32_MAX, "X,Y,W,H,FIRST,COUNT", "trace this tile alone, in this process, as a failed job names it"},
     CLI_HTTP_OPTIONS(web, "off"),
     {"report", 0, ARG_TEXT, &report, 0, 0, "FILE.json", "write the closing figures as JSON"},
+    {"trace", 0, ARG_TEXT, &trace_file, 0, 0, "FILE.json", "write what every worker thread did, for ui.perfetto.dev or chrome://tracing"},
     {"quiet", 0, ARG_FLAG, &quiet, 0, 0, "", "no progress, no figures"},
     {.name = NULL}};
 
@@ -47,6 +49,8 @@ static const arg_option options[] = {
 static int check(const char *scene, const mr_kernel **kernel, mr_error *err)
 {
     if (web.address && (cluster || workers == 0 || only_tile.count)) return mr_fail(err, MR_USAGE, "--http is for an embedded cluster: no --cluster, no --workers 0, no --only-tile");
+    if (trace_file && (cluster || workers == 0 || only_tile.count))
+        return mr_fail(err, MR_USAGE, "--trace is of an embedded cluster: no --cluster (its coordinator has a --trace), no --workers 0, no --only-tile");
     if (cluster && workers != unset) return mr_fail(err, MR_USAGE, "--cluster and --workers exclude each other");
     if (only_tile.count && (cluster || (workers != unset && workers != 0))) return mr_fail(err, MR_USAGE, "--only-tile is traced in this process: no --cluster, no --workers but 0");
     int status = cli_pick_kernel(kernel, err);
@@ -54,13 +58,14 @@ static int check(const char *scene, const mr_kernel **kernel, mr_error *err)
     if (status == MR_OK && !output) status = cli_default_output(&output, scene, err);
     if (status == MR_OK) status = cli_check_output(output, err);
     if (status == MR_OK && report) status = cli_check_writable(report, err);
+    if (status == MR_OK && trace_file) status = cli_check_writable(trace_file, err);
     return status;
 }
 
-static int finish(const mr_pack *pack, const mr_film *film, const co_job_status *status, mr_error *err)
+static int finish(const mr_pack *pack, const mr_film *film, const co_job_status *status, const co_account_report *account, mr_error *err)
 {
     int result = mr_film_save(film, pack->settings, output, err);
-    if (result == MR_OK && report) result = report_save(report, status, pack, film, err);
+    if (result == MR_OK && report) result = report_save(report, status, pack, film, account, err);
     if (result == MR_OK && !quiet) report_print(status);
     return result;
 }
@@ -114,7 +119,7 @@ static int render_simply(const char *scene, const mr_kernel *kernel, mr_error *e
         status = trace(&pack, &picture, kernel, &bar, &film, &done, err);
         progress_end(&bar);
         if (status == MR_OK) {
-            status = finish(&pack, &film, &done, err);
+            status = finish(&pack, &film, &done, NULL, err);
             mr_film_free(&film);
         }
     }
@@ -123,35 +128,37 @@ static int render_simply(const char *scene, const mr_kernel *kernel, mr_error *e
 }
 
 /* Workers start and join while the scene is compiled. */
-static int render_embedded(const char *scene, mr_error *err)
+static int render_with(embedded *here, const char *scene, progress *bar, mr_error *err)
 {
     mr_pack pack = {.base = NULL};
     const mr_film *film;
     mr_picture picture;
     co_job_status done;
-    progress bar = {.quiet = quiet};
-    embedded *cluster_here = NULL;
-    co_http *http;
-    int status = web_open(&http, &web, NULL, 0, err);
-    const embedded_ways ways = {.http = http};
-    if (status == MR_OK) status = embedded_start_so(&cluster_here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &ways, &bar, err);
-    if (status != MR_OK) {
-        co_http_close(http);
-        return status;
-    }
-    if (http) web_say(http, &web, &bar);
-    embedded_set(cluster_here, &how, scene);
-    status = cli_load_scene_pumped(&pack, scene, embedded_pump, cluster_here, err);
+    co_account_report account;
+    embedded_set(here, &how, scene);
+    int status = cli_load_scene_pumped(&pack, scene, embedded_pump, here, err);
     if (status == MR_OK) {
-        status = prepare(&pack, &picture, &bar, err);
-        if (status == MR_OK) status = embedded_render(cluster_here, &pack, &picture, asked.tile, &film, &done, err);
-        progress_end(&bar);
-        if (status == MR_OK) status = finish(&pack, film, &done, err);
+        status = prepare(&pack, &picture, bar, err);
+        if (status == MR_OK) status = embedded_render(here, &pack, &picture, asked.tile, &film, &done, err);
+        progress_end(bar);
+        int known = status == MR_OK && co_server_account(embedded_server(here), embedded_job(here), &account) == MR_OK;
+        if (status == MR_OK) status = finish(&pack, film, &done, known ? &account : NULL, err);
     }
-    embedded_stop(cluster_here);
-    co_http_close(http);
+    embedded_stop(here); /* before the pack goes, which its server still has */
     mr_pack_close(&pack);
     return status;
+}
+
+static int render_embedded(const char *scene, mr_error *err)
+{
+    progress bar = {.quiet = quiet};
+    embedded *here = NULL;
+    trace_writer *events = NULL;
+    int status = trace_file ? trace_open(&events, trace_file, err) : MR_OK;
+    const embedded_ways ways = {.slice = events ? trace_slice : NULL, .user = events};
+    if (status == MR_OK) status = embedded_start_so(&here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &ways, &bar, err);
+    if (status == MR_OK) status = render_with(here, scene, &bar, err);
+    return trace_close(events, status, err);
 }
 
 static int run_render(const arg_result *args, mr_error *err)

@@ -29,7 +29,7 @@ static void add_hash(cJSON *json, const char *key, const uint8_t hash[MR_HASH_BY
     (void)cJSON_AddStringToObject(json, key, hex);
 }
 
-static cJSON *make_report(const co_job_status *status, const mr_pack *pack, const mr_film *film)
+static cJSON *make_report(const co_job_status *status, const mr_pack *pack, const mr_film *film, const co_account_report *account)
 {
     uint8_t image_hash[MR_HASH_BYTES];
     cJSON *json = cJSON_CreateObject();
@@ -47,12 +47,13 @@ static cJSON *make_report(const co_job_status *status, const mr_pack *pack, cons
     (void)cJSON_AddNumberToObject(json, "spp", film->spp);
     add_hash(json, "scene_hash", pack->header->hash);
     add_hash(json, "image_hash", image_hash);
+    if (account) (void)cJSON_AddItemToObject(json, "account", report_account(account));
     return json;
 }
 
-int report_save(const char *path, const co_job_status *status, const mr_pack *pack, const mr_film *film, mr_error *err)
+int report_save(const char *path, const co_job_status *status, const mr_pack *pack, const mr_film *film, const co_account_report *account, mr_error *err)
 {
-    cJSON *json = make_report(status, pack, film);
+    cJSON *json = make_report(status, pack, film, account);
     char *text = cJSON_Print(json);
     cJSON_Delete(json);
     if (!text) return mr_fail(err, MR_FAILED, "%s: out of memory", path);

@@ -355,14 +355,14 @@ void co_account_traced(co_account *a, uint64_t now_us, const co_traced *told)
     if (l && (&a->workers[l->worker] != v || l->job != t.job)) l = NULL;
     uint64_t b = place_tile(v, th, &t, l, now_us - t.micros), e = b + t.micros;
     if ((int64_t)(t.began_us - th->theirs_us) < 0 && !th->fresh) b = most(b, th->free_us); /* two at a time: that is no matter of clocks, and shows as an error */
-    uint64_t shown_us = most(b, th->free_us);
+    uint64_t shown_us = most(b, th->shown_us); /* a slice is as long as it was; one placed too late puts off the next until there is a gap */
     enter(a, v, th, &t, l, b, e, now_us);
     if (l) drop(a, l);
     drop_revoked(a, v, b);
     v->started = 1;
-    *th = (thread){ .free_us = most(e, shown_us), .seen_us = now_us, .seen_dry_us = dry_at(a, now_us), .theirs_us = t.began_us + t.micros };
+    *th = (thread){ .free_us = most(e, th->free_us), .seen_us = now_us, .seen_dry_us = dry_at(a, now_us), .theirs_us = t.began_us + t.micros, .shown_us = shown_us + t.micros };
     show(a, (co_slice){ .kind = t.useful > 0 ? CO_SLICE_TILE : CO_SLICE_VAIN, .worker = t.worker, .thread = t.thread, .job = t.job, .lease = t.lease,
-                        .begin_us = shown_us, .end_us = th->free_us, .micros = t.micros, .cpu_us = t.cpu_us, .amount = t.rays });
+                        .begin_us = shown_us, .end_us = th->shown_us, .micros = t.micros, .cpu_us = t.cpu_us, .amount = t.rays });
 }
 
 void co_account_pack_sent(co_account *a, uint64_t now_us, uint32_t worker, uint64_t bytes)

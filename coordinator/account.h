@@ -53,7 +53,7 @@ typedef struct co_slice {
     uint32_t worker, thread;
     uint64_t job, lease;
     uint64_t begin_us, end_us;        /* never overlapping another tile of that thread */
-    uint64_t micros, cpu_us;          /* as the worker says; micros differs from end - begin only where clocks disagree */
+    uint64_t micros, cpu_us;          /* as the worker says; where clocks disagree, begin and end are some milliseconds late, never of another length */
     uint64_t amount;                  /* TILE: rays; PACK: bytes; JOIN: threads; JOB_END: 1 when it is done */
 } co_slice;
 

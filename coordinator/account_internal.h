@@ -19,6 +19,7 @@
 typedef struct thread {
     uint64_t free_us, seen_us, seen_dry_us;
     uint64_t theirs_us; /* free_us by the worker's clock */
+    uint64_t shown_us;  /* where the last slice ended */
     int fresh; /* nothing traced since joining */
 } thread;
 

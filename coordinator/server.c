@@ -361,24 +361,25 @@ static void handle(co_server *s, uint32_t peer, unsigned roles, const void *byte
     if (!plain) co_server_flush(s);
 }
 
-static void doubt_peer(co_server *s, uint32_t peer)
+void co_server_doubt(co_server *s, uint32_t peer)
 {
     if (!co_scheduler_worker_number(s->scheduler, peer) || s->doubt_count == DOUBTS_MOST) return; /* the lease will tell */
     s->doubts[s->doubt_count++] = (doubt){ .peer = peer, .until_us = co_now_us() + 50000 };
 }
 
-/* Asks ROUTER about connections that seem to have broken. The monitor may be some microseconds ahead of it. */
+/* Asks ROUTER about connections that seem to have broken. The monitor may be some microseconds ahead of it; and what came over a connection before it
+ * broke, a GOODBYE perhaps, is read first: a doubt is settled in the step after the one in which it arose. */
 static void settle_doubts(co_server *s)
 {
     wire_message m = { .type = WIRE_PONG };
     uint32_t peer;
-    while (co_router_broken(s->router, &peer)) doubt_peer(s, peer);
     unsigned kept = 0;
     for (unsigned i = 0; i < s->doubt_count; i++) {
         if (co_router_send(s->router, s->doubts[i].peer, &m, NULL, 0)) co_server_lose(s, s->doubts[i].peer, CO_LEAVE_DISCONNECTED);
         else if (co_now_us() < s->doubts[i].until_us) s->doubts[kept++] = s->doubts[i];
     }
     s->doubt_count = kept;
+    while (co_router_broken(s->router, &peer)) co_server_doubt(s, peer);
 }
 
 static void spare(co_server *s, uint64_t now_us, uint32_t peer)

@@ -169,6 +169,7 @@ void co_server_say_ended(co_server *s, server_job *j);
 void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);
 void co_server_forget_worker(co_server *s, uint32_t peer); /* its name and host */
 void co_server_lose(co_server *s, uint32_t peer, int why);
+void co_server_doubt(co_server *s, uint32_t peer); /* it seems to be gone; what it has said before is read first */
 
 /* What a worker traced, for the account (server_account.c). bands: of `all`, those that were not in yet. */
 void co_server_note_result(co_server *s, uint64_t now_us, uint32_t peer, const mr_tile *tile, uint16_t all, uint16_t bands, size_t frame_bytes);
