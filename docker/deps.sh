@@ -7,7 +7,7 @@
 set -eu
 
 build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev"
-test="libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap python3-selenium chromium chromium-driver"
+test="prometheus libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap python3-selenium chromium chromium-driver"
 fuzz="libclang-rt-dev"
 lint="clang-tidy cppcheck shellcheck"
 docker="docker.io docker-compose"

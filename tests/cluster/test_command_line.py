@@ -9,7 +9,7 @@ import stat
 import pytest
 
 TINY = ("--size", "32x24", "--spp", "2")
-COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "ping", "help", "version")
+COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "metrics", "ping", "help", "version")
 
 
 @pytest.fixture
