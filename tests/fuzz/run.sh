@@ -9,7 +9,7 @@ set -eu
 folder=$1 seconds=$2
 shift 2
 corpus=$(dirname "$0")/corpus
-[ $# -gt 0 ] || set -- message sums pack scene ply image key model journal import
+[ $# -gt 0 ] || set -- message sums pack scene ply image key model journal http import
 share=$((seconds / $#))
 [ "$share" -ge 1 ] || share=1
 mkdir -p "$folder/crashes"
