@@ -118,7 +118,7 @@ class Project:
     def environment(self, variables):
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MOBYRAY_", "COMPOSE_"))}
         return {**kept, "HOME": str(self.folder), "BASE_IMAGE": self.base_image, "MOBYRAY_IMAGE": IMAGE,
-                "COMPOSE_PROJECT_NAME": self.name, **variables}
+                "COMPOSE_PROJECT_NAME": self.name, "MOBYRAY_HTTP_PORT": "0", **variables}
 
     def __call__(self, *arguments, variables=PICTURE, timeout=UP_LIMIT_S):
         return run(*self.command, *arguments, cwd=self.folder, env=self.environment(variables), timeout=timeout, **self.as_caller())

@@ -65,7 +65,7 @@ def test_every_environment_name_is_an_option():
     for command in ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "bench", "autoscale", "metrics", "ping", "keygen", "token"):
         text = Runner(ROOT)("help", command, **clean_environment()).stdout
         known |= {"MOBYRAY_" + name.upper().replace("-", "_") for name in re.findall(r"--([a-z-]+)", text)}
-    known |= {"MOBYRAY_KERNEL", "MOBYRAY_SCENE", "MOBYRAY_IMAGE"}  # the kernel's, and two that compose.yaml itself reads
+    known |= {"MOBYRAY_KERNEL", "MOBYRAY_SCENE", "MOBYRAY_IMAGE", "MOBYRAY_HTTP_PORT"}  # the kernel's, and three that compose.yaml itself reads
     for file in ("README.md", "compose.yaml"):
         for name in re.findall(r"MOBYRAY_[A-Z][A-Z_]*[A-Z]", (ROOT / file).read_text()):
             assert name in known, f"{file}: {name}"
