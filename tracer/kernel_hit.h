@@ -13,7 +13,7 @@
  *      passes that surface by quickly.
  *   2. t is where the line meets the plane, moved, if need be, into [lo, hi]: lo the larger of where the ray enters the leaf's box and
  *      the triangle's extent along the ray's dominant axis, hi the smaller of where it leaves them.
- *   3. A hit that had to be moved far counts only if the plane test's rounding can explain it. (Seen at a grazing angle t is uncertain, and
+ *   3. A hit that had to be moved far is computed anew in double precision, and counts only if rounding can explain what it then has to be moved by. (Seen at a grazing angle t is uncertain, and
  *      of the leaves that share a triangle after spatial splits the one that the uncertain t falls into must not lose it; a leaf that
  *      the ray merely crosses on its way to another part of the triangle must not claim it.)
  *   4. tmin <= t <= tmax.
@@ -281,21 +281,34 @@ INLINE void candidates_load(candidates *c, candidate_rows *x)
     }
 }
 
-/* Rule 3: |num - t den| against a bound of what rounding may have done to it: of the normal's components, times the distances they meet.
- * num and den are scaled as in candidates_accept. */
-INLINE vm8 candidates_explain(const candidate_rows *x, vf8 num, vf8 den, vf8 t)
+/* Rule 3 for candidate i, which may lie in [lo, hi]: where it is, and whether rounding explains what it had to be moved by. In double precision: a sliver's
+ * plane, two long edges' product in floats, would be uncertain by e times its length over its width, and the hit would be claimed by
+ * leaves far from it. What remains is the rounding of the coordinates that rule 1 saw: it found the line in a triangle whose
+ * corners are off by a few e of the distances met, so a point of that line is as near to the plane as that. */
+static __attribute__((noinline)) int candidate_moved(const candidates *c, uint32_t i, float lo, float hi, float *t)
 {
-    vf8 far[3], bound = vf_set(0);
-    for (int a = 0; a < 3; a++) far[a] = vf_add(vf_abs(x->p[a]), vf_add(vf_abs(x->e[a]), vf_abs(x->f[a])));
-    far[0] = vf_add(far[0], vf_mul(vf_abs(x->shear[0]), far[2]));
-    far[1] = vf_add(far[1], vf_mul(vf_abs(x->shear[1]), far[2]));
+    const ray_setup *r = c->ray[i];
+    const double shear[3] = { (double)r->shear[0], (double)r->shear[1], 1 }, id = (double)r->shear[2];
+    double p[3], e[3], f[3], far[3], num = 0, den = 0, bound = 0;
     for (int a = 0; a < 3; a++) {
-        int b = a == 2 ? 0 : a + 1, c = a == 0 ? 2 : a - 1;
-        vf8 size = vf_add(vf_abs(vf_mul(x->e[b], x->f[c])), vf_abs(vf_mul(x->e[c], x->f[b])));
-        bound = vf_add(bound, vf_mul(size, far[a]));
+        double v = (double)c->corner[a][i];
+        p[a] = v - (double)r->org[a];
+        e[a] = (double)c->corner[3 + a][i] - v;
+        f[a] = (double)c->corner[6 + a][i] - v;
+        far[a] = fabs(p[a]) + fabs(e[a]) + fabs(f[a]);
     }
-    bound = vf_mul(bound, vf_mul(vf_set(ROUNDING), vf_abs(x->shear[2])));
-    return vf_le(vf_abs(vf_sub(num, vf_mul(t, den))), bound);
+    far[0] += fabs(shear[0]) * far[2];
+    far[1] += fabs(shear[1]) * far[2];
+    for (int a = 0; a < 3; a++) {
+        int b = a == 2 ? 0 : a + 1, k = a == 0 ? 2 : a - 1;
+        double n = e[b] * f[k] - e[k] * f[b];
+        num += n * p[a] * id;
+        den += n * shear[a];
+        bound += fabs(n * id) * far[a];
+    }
+    double plane = num / den, moved = plane < (double)hi ? plane : (double)hi;
+    *t = (float)(moved > (double)lo ? moved : (double)lo) + 0.0f; /* -0 becomes 0 */
+    return fabs(num - (double)*t * den) <= (double)ROUNDING * bound;
 }
 
 /* Where each ray is in its leaf's box: ray_interval, a candidate a lane. */
@@ -326,6 +339,22 @@ INLINE int candidate_is_solid(const candidates *c, uint32_t i, const mr_pack *pa
     return mr_alpha_is_solid(pack, instance, c->leaf[i]->triangle[c->lane[i]], (const float[3]){ u / sum, v / sum, w / sum });
 }
 
+/* The candidates in bits again, with care; t: where they are. Those that are no hits are returned. */
+static __attribute__((noinline)) unsigned candidates_moved(const candidates *c, unsigned bits, vf8 lo, vf8 hi, vf8 *t)
+{
+    float los[8] __attribute__((aligned(32))), his[8] __attribute__((aligned(32))), ts[8] __attribute__((aligned(32)));
+    vf_store(los, lo);
+    vf_store(his, hi);
+    vf_store(ts, *t);
+    unsigned none = 0;
+    for (; bits; bits &= bits - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(bits);
+        if (!candidate_moved(c, i, los[i], his[i], &ts[i])) none |= 1u << i;
+    }
+    *t = vf_load(ts);
+    return none;
+}
+
 /* Rules 2 to 4 for the candidates: those hit as bits, their t in *t_out; *ask: those of them for rule 6. (Eight at a time, since most leaves that are hit
  * are hit in one lane.) */
 INLINE unsigned candidates_accept(candidates *c, vf8 *t_out, unsigned *ask)
@@ -341,11 +370,11 @@ INLINE unsigned candidates_accept(candidates *c, vf8 *t_out, unsigned *ask)
     vf8 num = vf_mul(x.shear[2], vf_add(vf_add(vf_mul(x.n[0], x.p[0]), vf_mul(x.n[1], x.p[1])), vf_mul(x.n[2], x.p[2])));
     vf8 plane = vf_div(num, den), lo = vf_max(first, entry), hi = vf_min(last, exit);
     vf8 t = vf_add(vf_max(vf_min(plane, hi), lo), vf_set(0)); /* -0 becomes 0 */
-    vm8 ok = vm_and(vm_and(vf_le(x.tmin, t), vf_le(t, x.t)), vm_and(vf_le(lo, exit), vf_lt(vf_set(0), vf_abs(den))));
+    vm8 ok = vm_and(vf_le(lo, exit), vf_lt(vf_set(0), vf_abs(den))), still = vf_le(vf_abs(vf_sub(plane, t)), vf_mul(t, vf_set(MOVE)));
+    unsigned hit = vm_bits(ok) & ((1u << c->n) - 1), moved = hit & ~vm_bits(still);
+    if (__builtin_expect(moved != 0, 0)) hit &= ~candidates_moved(c, moved, lo, hi, &t);
+    hit &= vm_bits(vm_and(vf_le(x.tmin, t), vf_le(t, x.t)));
     *t_out = t;
-    unsigned hit = vm_bits(ok) & ((1u << c->n) - 1);
-    vm8 near = vf_le(vf_abs(vf_sub(plane, t)), vf_mul(t, vf_set(MOVE)));
-    if (__builtin_expect((hit & ~vm_bits(near)) != 0, 0)) hit &= vm_bits(vm_or(near, candidates_explain(&x, num, den, t)));
     *ask = hit & x.holes;
     return hit;
 }

@@ -221,7 +221,7 @@ static void closed_surfaces_have_no_gaps(void **state)
     s.bvh = mr_bvh_new(MR_BVH_HIGH, 1);
     assert_int_equal(scene_finish(&s, 0, s.triangle_count), MR_OK);
     assert_int_equal(mr_kernel_pick(&k, NULL, &err), MR_OK);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 50; round++) {
         for (int i = 0; i < BATCH; i++) {
             float p[3];
             point_on_triangle(&s, p);
@@ -267,6 +267,48 @@ static int double_hit(const scene *s, uint32_t i, const mr_ray *r, double *t, do
     *t = w / det;
     *inside = fmin(fmin(u, v), 1 - u - v);
     return *inside >= 0 && *t >= (double)r->tmin && *t <= (double)r->tmax;
+}
+
+/* Blades, a hundred times as long as wide, which spatial splits cut in the high tree and not in the medium one: a leaf that has another part of a blade may
+ * not claim a hit and pull it to itself. */
+static void split_blades_are_hit_where_whole_ones_are(void **state)
+{
+    (void)state;
+    static mr_ray rays[BATCH];
+    static answers is[2];
+    uint32_t hits = 0, apart = 0;
+    const mr_kernel *k;
+    scene s[2] = { { 0 }, { 0 } };
+    assert_int_equal(mr_kernel_pick(&k, NULL, NULL), MR_OK);
+    for (int quality = 0; quality < 2; quality++) {
+        random_state = 21;
+        scene_soup(&s[quality], 40000, 0.3f, 0.0005f, 100);
+        for (uint32_t i = 0; i < s[quality].triangle_count; i++) { /* the tip first: the edges from it are the two long ones */
+            uint32_t *v = s[quality].triangles[i].v, base = v[0];
+            v[0] = v[1];
+            v[1] = v[2];
+            v[2] = base;
+        }
+        s[quality].bvh = mr_bvh_new(quality, 2);
+        assert_int_equal(scene_finish(&s[quality], 0, s[quality].triangle_count), MR_OK);
+    }
+    assert_true(s[1].size > s[0].size + s[0].size / 50); /* there are split ones */
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < BATCH; i++) {
+            rays[i] = (mr_ray){ .tmax = INFINITY };
+            for (int a = 0; a < 3; a++) rays[i].org[a] = random_in(-5, 5), rays[i].dir[a] = random_in(-0.3f, 0.3f) - rays[i].org[a];
+        }
+        for (int quality = 0; quality < 2; quality++) ask(k, s[quality].bytes, NULL, rays, BATCH, BATCH, &is[quality]);
+        for (int i = 0; i < BATCH; i++) {
+            const mr_hit *whole = &is[0].hits[i], *split = &is[1].hits[i];
+            hits += whole->triangle != MR_NONE;
+            apart += whole->triangle != split->triangle || !(whole->triangle == MR_NONE || fabsf(whole->t - split->t) <= 1e-4f * whole->t);
+        }
+    }
+    print_message("%u of %u apart\n", apart, hits);
+    assert_true(hits > 1000);
+    assert_int_equal(apart, 0);
+    for (int quality = 0; quality < 2; quality++) scene_free(&s[quality]);
 }
 
 static void hits_are_where_geometry_says(void **state)
@@ -416,6 +458,7 @@ int main(void)
         cmocka_unit_test(instances_agree_with_the_reference), cmocka_unit_test(coherent_rays_agree_with_the_reference),
         cmocka_unit_test(beams_agree_with_the_reference),   cmocka_unit_test(holes_agree_with_the_reference),
         cmocka_unit_test(closed_surfaces_have_no_gaps),     cmocka_unit_test(hits_are_where_geometry_says),
+        cmocka_unit_test(split_blades_are_hit_where_whole_ones_are),
         cmocka_unit_test(spheres_are_hit_on_their_surface), cmocka_unit_test(shadows_pass_what_casts_none),
         cmocka_unit_test(odd_rays_hit_nothing),             cmocka_unit_test(an_empty_scene_is_missed),
         cmocka_unit_test(kernels_are_picked_by_name),
