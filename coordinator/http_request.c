@@ -144,27 +144,27 @@ enum kind { NUMBER, LARGE, REAL, NAME };
 #define ON(endpoint) (1u << (endpoint))
 typedef struct parameter {
     const char *name;
-    int kind;
     uint64_t least, most;
     size_t at;          /* in co_http_query */
+    int kind;
     unsigned endpoints;
 } parameter;
 
 #define AT(field) offsetof(co_http_query, field)
 static const parameter parameters[] = {
-    { "x", NUMBER, 0, MR_MAX_SIDE - 1, AT(x), ON(CO_HTTP_PIXELS) },
-    { "y", NUMBER, 0, MR_MAX_SIDE - 1, AT(y), ON(CO_HTTP_PIXELS) },
-    { "width", NUMBER, 1, MR_MAX_SIDE, AT(width), ON(CO_HTTP_PIXELS) | ON(CO_HTTP_JOBS) },
-    { "height", NUMBER, 1, MR_MAX_SIDE, AT(height), ON(CO_HTTP_PIXELS) | ON(CO_HTTP_JOBS) },
-    { "step", NUMBER, 1, CO_HTTP_STEP_MOST, AT(step), ON(CO_HTTP_PIXELS) },
-    { "spp", NUMBER, 1, MR_MAX_SPP, AT(spp), ON(CO_HTTP_JOBS) },
-    { "seed", NUMBER, 0, UINT32_MAX, AT(seed), ON(CO_HTTP_JOBS) },
-    { "tile", NUMBER, 1, MR_MAX_TILE, AT(tile), ON(CO_HTTP_JOBS) },
-    { "priority", NUMBER, 0, WIRE_MAX_PRIORITY, AT(priority), ON(CO_HTTP_JOBS) },
-    { "verify", NUMBER, 0, 100, AT(verify), ON(CO_HTTP_JOBS) },
-    { "name", NAME, 0, 0, AT(name), ON(CO_HTTP_JOBS) },
-    { "after", LARGE, 0, (UINT64_C(1) << 53) - 1, AT(after), ON(CO_HTTP_LOG) },
-    { "exposure", REAL, 0, 0, AT(exposure), ON(CO_HTTP_IMAGE) },
+    { "x", 0, MR_MAX_SIDE - 1, AT(x), NUMBER, ON(CO_HTTP_PIXELS) },
+    { "y", 0, MR_MAX_SIDE - 1, AT(y), NUMBER, ON(CO_HTTP_PIXELS) },
+    { "width", 1, MR_MAX_SIDE, AT(width), NUMBER, ON(CO_HTTP_PIXELS) | ON(CO_HTTP_JOBS) },
+    { "height", 1, MR_MAX_SIDE, AT(height), NUMBER, ON(CO_HTTP_PIXELS) | ON(CO_HTTP_JOBS) },
+    { "step", 1, CO_HTTP_STEP_MOST, AT(step), NUMBER, ON(CO_HTTP_PIXELS) },
+    { "spp", 1, MR_MAX_SPP, AT(spp), NUMBER, ON(CO_HTTP_JOBS) },
+    { "seed", 0, UINT32_MAX, AT(seed), NUMBER, ON(CO_HTTP_JOBS) },
+    { "tile", 1, MR_MAX_TILE, AT(tile), NUMBER, ON(CO_HTTP_JOBS) },
+    { "priority", 0, WIRE_MAX_PRIORITY, AT(priority), NUMBER, ON(CO_HTTP_JOBS) },
+    { "verify", 0, 100, AT(verify), NUMBER, ON(CO_HTTP_JOBS) },
+    { "name", 0, 0, AT(name), NAME, ON(CO_HTTP_JOBS) },
+    { "after", 0, (UINT64_C(1) << 53) - 1, AT(after), LARGE, ON(CO_HTTP_LOG) },
+    { "exposure", 0, 0, AT(exposure), REAL, ON(CO_HTTP_IMAGE) },
 };
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 
