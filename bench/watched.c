@@ -84,9 +84,16 @@ static double fetch(int fd, char *bytes, const char *event)
 {
     static uint32_t turn;
     const char *at = strstr(event, "\"changed\":[[");
-    uint32_t r[4];
+    uint32_t r[4] = {0};
     char path[128];
-    if (!at || sscanf(at + 12, "%u,%u,%u,%u", &r[0], &r[1], &r[2], &r[3]) != 4) return 0;
+    if (!at) return 0;
+    at += strlen("\"changed\":[[");
+    for (unsigned i = 0; i < 4; i++) {
+        char *end;
+        r[i] = (uint32_t)strtoul(at, &end, 10);
+        at = end + (*end == ',');
+    }
+    if (!r[2] || !r[3]) return 0; /* the event was cut */
     uint32_t columns = (r[2] + CHUNK - 1) / CHUNK, rows = (r[3] + CHUNK - 1) / CHUNK, n = turn++ % (columns * rows), x = n % columns * CHUNK, y = n / columns * CHUNK;
     (void)snprintf(path, sizeof path, "/api/v1/jobs/1/pixels?x=%u&y=%u&width=%u&height=%u", r[0] + x, r[1] + y, r[2] - x < CHUNK ? r[2] - x : CHUNK,
                    r[3] - y < CHUNK ? r[3] - y : CHUNK);

@@ -4,23 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "coordinator/clock.h"
 #include "coordinator/http_internal.h"
-
-static uint64_t mono_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static double wall_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- answers ---- */
 
@@ -107,8 +93,8 @@ void co_api_cluster(co_text *t, const char *name, co_board *board)
     co_json_string(t, "commit", now.commit);
     co_json_uint(t, "protocol", WIRE_VERSION);
     co_text_format(t, ",\"epoch\":\"%016llx\"", (unsigned long long)now.epoch);
-    co_json_time(t, "time", wall_s());
-    real_or_null(t, "uptime_s", now.opened_us != 0, 1e-6 * (double)(mono_us() - now.opened_us));
+    co_json_time(t, "time", co_wall_s());
+    real_or_null(t, "uptime_s", now.opened_us != 0, 1e-6 * (double)(co_now_us() - now.opened_us));
     co_json_string(t, "endpoint", now.endpoint);
     co_json_bool(t, "ready", now.ready);
     co_json_uint(t, "workers", now.workers);
@@ -279,7 +265,7 @@ static void write_in_flight(co_text *t, co_board *board, uint64_t job)
 {
     co_board_lease *leases = NULL;
     uint32_t capacity = 0, count = co_board_leases(board, &leases, &capacity);
-    uint64_t now_us = mono_us();
+    uint64_t now_us = co_now_us();
     co_json_open(t, NULL, '[');
     for (uint32_t i = 0; i < count; i++)
         if (leases[i].id && leases[i].job == job) co_api_lease(t, &leases[i], now_us);
@@ -316,7 +302,7 @@ static void answer_health(co_answer *a, co_board *board, int ready)
     co_board_totals now;
     co_text t = { .bytes = NULL };
     co_board_totals_now(board, &now);
-    double silent_s = now.opened_us ? 1e-6 * (double)(mono_us() - now.stepped_us) : 0;
+    double silent_s = now.opened_us ? 1e-6 * (double)(co_now_us() - now.stepped_us) : 0;
     const char *why = !now.opened_us ? "the coordinator is starting" : silent_s > CO_HTTP_STUCK_S ? "the coordinator does not answer" : now.ready ? NULL : now.not_ready;
     co_json_open(&t, NULL, '{');
     co_json_string(&t, "status", ready && why ? "not ready" : "ok");

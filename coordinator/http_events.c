@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "coordinator/clock.h"
 #include "coordinator/http_internal.h"
 
 typedef struct event {
@@ -44,13 +44,6 @@ struct co_stream {
     co_text own;            /* a snapshot, or the event that is being copied */
     size_t at;
 };
-
-static uint64_t mono_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* ---- the ring ---- */
 
@@ -265,7 +258,7 @@ static void begin_gathering(co_events *e)
 
 static void pulse(co_events *e)
 {
-    uint64_t now_us = mono_us(), before = e->next;
+    uint64_t now_us = co_now_us(), before = e->next;
     if (!e->streams && now_us - e->listened_us > CO_HTTP_QUIET_MS * UINT64_C(1000)) e->gathering = 0;
     if (!e->gathering) return;
     gather_lines(e);
@@ -279,14 +272,7 @@ static void pulse(co_events *e)
 /* Waits for something to change, at most so long. */
 static void wait_for(co_events *e, uint32_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = co_after_ms(CLOCK_MONOTONIC, ms);
     (void)pthread_cond_timedwait(&e->changed, &e->lock, &until);
 }
 
@@ -438,7 +424,7 @@ co_stream *co_stream_open(co_events *e, const char *last_event_id)
     int good = !e->closing && e->streams < CO_HTTP_STREAMS;
     if (good) {
         e->streams++;
-        e->listened_us = mono_us();
+        e->listened_us = co_now_us();
         if (!e->gathering) begin_gathering(e);
         co_text_add(&stream->own, "retry: 1000\n\n", 13);
         if (last_event_id && co_http_event_of(last_event_id, e->name, &last) && last + 1 >= e->first && last < e->next) resume(stream, last);
@@ -472,10 +458,10 @@ long co_stream_read(co_stream *stream, char *bytes, size_t size)
 {
     co_events *e = stream->events;
     (void)pthread_mutex_lock(&e->lock);
-    e->listened_us = mono_us();
+    e->listened_us = co_now_us();
     if (stream->at == stream->own.length) {
-        uint64_t until_us = mono_us() + CO_HTTP_BEAT_MS * UINT64_C(1000);
-        while (!e->closing && stream->next == e->next && mono_us() < until_us) wait_for(e, CO_HTTP_BEAT_MS);
+        uint64_t until_us = co_now_us() + CO_HTTP_BEAT_MS * UINT64_C(1000);
+        while (!e->closing && stream->next == e->next && co_now_us() < until_us) wait_for(e, CO_HTTP_BEAT_MS);
         if (!e->closing) fetch(stream);
     }
     int ended = e->closing || !co_text_ok(&stream->own);
@@ -492,7 +478,7 @@ void co_stream_close(co_stream *stream)
     co_events *e = stream->events;
     (void)pthread_mutex_lock(&e->lock);
     e->streams--;
-    e->listened_us = mono_us();
+    e->listened_us = co_now_us();
     (void)pthread_mutex_unlock(&e->lock);
     co_text_free(&stream->own);
     free(stream);

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "coordinator/clock.h"
 #include "coordinator/http_internal.h"
 #include "tracer/image.h"
 
@@ -98,9 +98,7 @@ static int encode(co_answer *a, const co_http_route *route, co_view *view)
 /* Pictures take memory and time: so many at once, the others wait. */
 static int begin_image(co_http *http)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CO_HTTP_IMAGE_WAIT_MS / 1000;
+    const struct timespec until = co_after_ms(CLOCK_REALTIME, CO_HTTP_IMAGE_WAIT_MS);
     (void)pthread_mutex_lock(&http->lock);
     int late = 0;
     while (http->images >= CO_HTTP_IMAGES && !late && !http->closing) late = pthread_cond_timedwait(&http->changed, &http->lock, &until) != 0;

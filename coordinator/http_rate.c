@@ -2,8 +2,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "coordinator/clock.h"
 #include "coordinator/http_internal.h"
 
 typedef struct bucket {
@@ -16,13 +16,6 @@ struct co_rates {
     pthread_mutex_t lock;
     bucket buckets[CO_HTTP_ADDRESSES];
 };
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 co_rates *co_rates_new(void)
 {
@@ -48,7 +41,7 @@ static bucket *find(co_rates *r, const void *address, size_t size)
 {
     unsigned char key[16] = { 0 };
     bucket *oldest = &r->buckets[0], *found = NULL;
-    uint64_t now = now_us();
+    uint64_t now = co_now_us();
     memcpy(key, address, size > 8 ? 8 : size);
     key[15] = (unsigned char)(size > 8 ? 6 : 4);
     for (bucket *b = r->buckets; b < r->buckets + CO_HTTP_ADDRESSES; b++) {

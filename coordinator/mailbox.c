@@ -4,8 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "coordinator/clock.h"
 
 enum { WAITS, TAKEN, DONE };
 
@@ -68,14 +69,7 @@ static void wake(const co_mailbox *box)
 
 int co_mailbox_ask(co_mailbox *box, co_request *request, uint32_t timeout_ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = co_after_ms(CLOCK_MONOTONIC, timeout_ms);
     (void)pthread_mutex_lock(&box->lock);
     request->next = NULL;
     request->state = WAITS;

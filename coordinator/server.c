@@ -8,13 +8,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-uint64_t co_now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static void say(co_server *s, int level, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
 
 static void say(co_server *s, int level, const char *format, va_list args)

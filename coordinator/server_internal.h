@@ -5,6 +5,7 @@
 
 #include "coordinator/account.h"
 #include "coordinator/board.h"
+#include "coordinator/clock.h"
 #include "coordinator/limits.h"
 #include "coordinator/mailbox.h"
 #include "coordinator/map.h"
@@ -119,7 +120,6 @@ struct co_server {
     uint32_t assign_peer;     /* of the assignment in `out`; assign_count 0: none */
 };
 
-uint64_t co_now_us(void);
 void co_server_log(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void co_server_warn(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3))); /* the same for what should not happen */
 server_job *co_server_find(const co_server *s, uint64_t job);
