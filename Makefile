@@ -158,7 +158,7 @@ bench-coordinator: $(BENCHES) all ## what a tile costs the coordinator beside a 
 
 bench-workers: all ## how mobydock scales with workers
 	@mkdir -p out
-	build/mobyray bench --workers 1,2,4 --size 960x540 --spp 16 -o out/bench.json scenes/mobydock
+	build/mobyray bench --workers 1,2,4 --size 960x540 --spp 16 -o out/bench.json --html out/bench.html scenes/mobydock
 
 asan: deps-test ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) CONFIG=asan PYTEST_FLAGS="-k 'not docker' $(PYTEST_FLAGS)" test

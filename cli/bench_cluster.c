@@ -17,7 +17,7 @@
 #include "cli/signals.h"
 #include "coordinator/client.h"
 
-enum { WARM_UPS = 2, ANSWER_MOST = 4 << 20, SCALE_MS = 60000, LIFE_MS = 60000 };
+enum { WARM_UPS = 2, ANSWER_MOST = 4 << 20, SCALE_MS = 60000, ALONE_MS = 30000, LIFE_MS = 60000 };
 #define JOIN_AT 0.2  /* of a render, another worker is started ... */
 #define DRAIN_AT 0.6 /* ... and one is told to leave */
 
@@ -125,16 +125,32 @@ static int live_processes(bench_cluster *c, uint32_t workers, bench_life *life, 
 
 /* ---- a running coordinator ---- */
 
+typedef struct patience { /* with a cluster that has no workers */
+    double since;           /* 0: there are some */
+    volatile int stop;      /* enough, or told to stop */
+} patience;
+
+static void look(void *user, const co_job_status *s)
+{
+    patience *p = user;
+    if (s->workers) p->since = 0;
+    else if (p->since <= 0) p->since = cli_now();
+    else if (cli_now() - p->since > ALONE_MS * 1e-3) p->stop = 1;
+    if (signals_stop) p->stop = 1;
+}
+
 static int render_there(bench_cluster *c, bench_run *out, mr_error *err)
 {
     wire_keys keys;
     co_job_status done;
+    patience p = {.since = 0};
     int with_keys, status = keys_load(c->work->key, keys_of_client, &keys, &with_keys, err);
     if (status != MR_OK) return status;
-    const co_client_config config = {.endpoint = c->work->cluster, .keys = with_keys ? &keys : NULL, .stop = &signals_stop, .options = CLI_JOB_DEFAULTS,
+    const co_client_config config = {.endpoint = c->work->cluster, .keys = with_keys ? &keys : NULL, .stop = &p.stop, .progress = look, .user = &p, .options = CLI_JOB_DEFAULTS,
                                      .name = "bench", .scene = c->work->scene, .account = &out->account, .no_film = 1};
     status = co_client_render(&config, c->work->pack, &c->work->picture, c->work->tile, NULL, &done, err);
     sodium_memzero(&keys, sizeof keys);
+    if (status == MR_INTERRUPTED && !signals_stop) return mr_fail(err, MR_FAILED, "%s: no worker has been there for %d s", c->work->cluster, ALONE_MS / 1000);
     if (status != MR_OK) return status;
     note(out, &done);
     c->workers = out->account.workers;
@@ -238,7 +254,7 @@ static int scale_containers(bench_cluster *c, uint32_t workers, bench_life *life
     const mr_picture small = small_picture(c->work);
     bench_result r;
     double begin = cli_now(), until = begin + SCALE_MS * 1e-3;
-    int fresh = c->started && !c->workers, status = up(c, workers, err);
+    int fresh = c->started && !c->workers, status = c->workers == workers ? MR_OK : up(c, workers, err);
     uint32_t here = 0;
     while (status == MR_OK && here != workers && cli_now() < until) {
         double asked = cli_now();

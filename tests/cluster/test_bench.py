@@ -207,14 +207,13 @@ def test_wrong_bench_options(mobyray, options):
 
 def test_containers(project):
     """Containers beside processes: the Compose project is started, scaled, measured from within and taken down again."""
-    command = [MOBYRAY, "bench", "scenes/cornell", *map(str, SMALL), "--docker", "--processes", "--workers", "1,2", "--repeat", "1", "-o", "/tmp/docker.json"]
-    command[-1] = str(project.folder / "docker.json")
+    command = [MOBYRAY, "bench", "scenes/cornell", *map(str, SMALL), "--docker", "--processes", "--workers", "1", "--repeat", "1", "-o", str(project.folder / "docker.json")]
     done = subprocess.run(command, cwd=project.folder, env=project.environment({}), capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **project.as_caller())
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((project.folder / "docker.json").read_text())
-    assert [(row["kind"], row["workers"]) for row in result["rows"]] == [(kind, n) for kind in ("processes", "containers") for n in (1, 2)]
+    assert [(row["kind"], row["workers"]) for row in result["rows"]] == [("processes", 1), ("containers", 1)]
     for row in result["rows"]:
         assert_row_adds_up(row)
-        assert 0 < row["life"]["join_to_first_tile_s"] < 60 or row["kind"] == "processes"
+    assert all(0 < result["rows"][1]["life"][key] < 60 for key in ("start_to_first_tile_s", "join_to_first_tile_s", "drain_s"))
     assert "containers beside processes" in done.stdout and "Docker" in result["machine"]["engine"]
     assert not project("ps", "-q").strip(), "it was started by the benchmark, and is to be down again"
