@@ -2,7 +2,8 @@
  *
  * While there is plenty, a worker gets whole units, jobs in turn: suspects alone, what was given back, tiles to be checked, then what was never
  * given out (order.c). Near the end, pieces become smaller, a share of the time that is left (factoring: Hummel, Schonberg, Flynn 1992), so that all end together;
- * and a slow worker gets nothing that the others would have done before it. At the end, a worker with a thread to spare takes what another has not
+ * and a slow worker gets nothing that the others would have done before it. What by its worker's speed or its tile's cost, as they are known by now, will outlast
+ * all of that is done again beside it, piece by piece, while there still is time. At the end, a worker with a thread to spare takes what another has not
  * begun, or a copy of bands that another is late with; copies are limited to a small share of the job, unless the other is beyond all
  * patience. */
 #include "coordinator/ledger.h"
@@ -11,6 +12,7 @@ typedef struct choice {
     job *job;
     uint32_t unit, record; /* record: of a check, else NONE */
     uint16_t bands;
+    uint8_t kind; /* enum lease_kind */
 } choice;
 
 /* ---- queues of units ---- */
@@ -95,6 +97,41 @@ static int better_left(const co_scheduler *s, const choice *c, const worker *w, 
     return time_for(s, c->job, w, c->unit, c->bands) > left_us + (double)w->rtt_us;
 }
 
+/* ---- who is late ---- */
+
+/* What a lease should take its worker, by what is known of its tile by now. */
+static double usual_of(const co_scheduler *s, const lease *l)
+{
+    return time_for(s, l->job, &s->workers[l->worker], l->unit, l->bands);
+}
+
+/* How long a running lease will still take, as far as can be told. Who is late may be late for long. */
+static double still_takes(const co_scheduler *s, const lease *l, uint64_t now_us)
+{
+    const worker *w = &s->workers[l->worker];
+    double usual = usual_of(s, l), out = (double)since(now_us, l->began_us);
+    if (!w->sum_rays) usual *= CO_NEWCOMER; /* it may be fetching the scene */
+    if (usual <= 0) return out > (double)s->lease_us ? out : 0;
+    return usual > out ? usual - out : out / 2;
+}
+
+static int beyond_patience(const co_scheduler *s, const lease *l, uint64_t now_us)
+{
+    const worker *w = &s->workers[l->worker];
+    double usual = usual_of(s, l) * (w->sum_rays ? 1 : CO_NEWCOMER);
+    return (double)since(now_us, l->began_us) > CO_LATE * usual + CO_PATIENCE_US;
+}
+
+/* Bands of a lease that nobody else holds and that are not in. */
+static uint16_t lonely_bands(const co_scheduler *s, const lease *l)
+{
+    const unit *u = &l->job->units[l->unit];
+    uint16_t bands = (uint16_t)(l->bands & ~u->done);
+    for (uint32_t li = u->leases; li != NONE; li = s->leases[li].in_unit)
+        if (&s->leases[li] != l && s->leases[li].kind != CHECK) bands = (uint16_t)(bands & ~s->leases[li].bands);
+    return bands;
+}
+
 /* ---- choosing ---- */
 
 static int choose_given_back(co_scheduler *s, worker *w, choice *c)
@@ -112,12 +149,49 @@ static int choose_given_back(co_scheduler *s, worker *w, choice *c)
     return 1;
 }
 
-static int choose_fresh(const co_scheduler *s, const worker *w, choice *c)
+static int choose_fresh(co_scheduler *s, const worker *w, choice *c)
 {
-    c->unit = co_order_top(c->job);
+    c->unit = co_order_top(s, c->job);
     uint16_t open = c->unit == NONE ? 0 : co_ledger_open(s, c->job, c->unit);
     if (open) c->bands = portion(s, c->job, w, c->unit, open);
     return open != 0;
+}
+
+/* Whether a running lease will outlast all that is open: it was cheaper by what was known when it was given, or its worker is late. */
+static int will_be_last(const co_scheduler *s, const lease *l, double left_us, uint64_t now_us)
+{
+    return l->begun && l->kind != CHECK && still_takes(s, l, now_us) > left_us + CO_PATIENCE_US;
+}
+
+/* What is late may be dearer than was thought: then it is so for others, too. */
+static double worse_than_thought(const co_scheduler *s, const lease *l, uint64_t now_us)
+{
+    double usual = usual_of(s, l), takes = (double)since(now_us, l->began_us) + still_takes(s, l, now_us);
+    return takes > usual && usual > 0 ? takes / usual : 1;
+}
+
+/* A piece of something late, while there still is time for others to do it beside all else: not when everything else is done. The oldest leases come first. */
+static int choose_late(co_scheduler *s, const worker *w, choice *c, uint64_t now_us)
+{
+    const job *j = c->job;
+    uint32_t li = j->leases.head;
+    double left_us = co_ledger_time_left_us(s);
+    if (!s->rate || (now_us >= s->looked_us && now_us - s->looked_us < CO_COPY_COST_US)) return 0;
+    for (unsigned n = 0; li != NONE && n < CO_LATE_SCAN; n++, li = s->leases[li].in_job.next) {
+        const lease *l = &s->leases[li];
+        uint16_t lonely = &s->workers[l->worker] != w && will_be_last(s, l, left_us, now_us) ? lonely_bands(s, l) : 0;
+        if (!lonely || j->units[l->unit].deaths >= CO_DEATHS_ALONE) continue;
+        double worse = worse_than_thought(s, l, now_us);
+        uint16_t part = within(s, j, w, l->unit, lonely, left_us / 2 / worse);
+        uint64_t copied = j->copied_paths + co_ledger_paths(j, l->unit, part);
+        if (time_for(s, j, w, l->unit, part) * worse > left_us || copied * 100 > j->paths * CO_EARLY_COPIES_PERCENT) continue;
+        c->unit = l->unit;
+        c->bands = part;
+        c->kind = COPY;
+        return 1;
+    }
+    s->looked_us = now_us;
+    return 0;
 }
 
 /* What the job has for this worker; nothing is changed but reservations. */
@@ -127,7 +201,7 @@ static int choose_of(co_scheduler *s, worker *w, job *j, choice *c, uint64_t now
     if (choose_given_back(s, w, c)) return !better_left(s, c, w, now_us);
     if (s->reserved == w->number) return 0;
     c->record = co_checks_pick(s, j, w);
-    if (c->record != NONE) return 1;
+    if (c->record != NONE || choose_late(s, w, c, now_us)) return 1;
     return choose_fresh(s, w, c) && !better_left(s, c, w, now_us);
 }
 
@@ -144,11 +218,11 @@ static int choose(co_scheduler *s, worker *w, choice *c, uint64_t now_us)
 /* ---- giving out work ---- */
 
 /* Takes a unit out of where it waited; what is left of it waits to be given back first. */
-static void take(job *j, worker *w, uint32_t ui)
+static void take(co_scheduler *s, job *j, worker *w, uint32_t ui)
 {
     unit *u = &j->units[ui];
     if (!u->queued) {
-        co_order_pop(j);
+        co_order_pop(s, j);
     } else if (ui == j->suspects) {
         pop(j, &j->suspects);
         w->alone = 1;
@@ -163,7 +237,11 @@ static void give(co_scheduler *s, uint32_t wi, const choice *c, uint64_t now_us)
         co_checks_lease(s, c->job, c->record, wi, now_us);
         return;
     }
-    take(c->job, &s->workers[wi], c->unit);
+    if (c->kind == COPY) {
+        co_ledger_assign(s, wi, c->job, c->unit, c->bands, COPY, NONE, now_us);
+        return;
+    }
+    take(s, c->job, &s->workers[wi], c->unit);
     co_ledger_assign(s, wi, c->job, c->unit, c->bands, FIRST, NONE, now_us);
     (void)co_ledger_reopen(s, c->job, c->unit, 0, now_us);
 }
@@ -227,33 +305,6 @@ static uint32_t find_waiting(const co_scheduler *s, const job *j, uint32_t wi)
         best = li;
     }
     return best;
-}
-
-/* How long a running lease will still take, as far as can be told. Who is late may be late for long. */
-static double still_takes(const co_scheduler *s, const lease *l, uint64_t now_us)
-{
-    const worker *w = &s->workers[l->worker];
-    double usual = (double)l->rays * co_ledger_us_per_ray(s, w), out = (double)since(now_us, l->began_us);
-    if (!w->sum_rays) usual *= CO_NEWCOMER; /* it may be fetching the scene */
-    if (usual <= 0) return out > (double)s->lease_us ? out : 0;
-    return usual > out ? usual - out : out / 2;
-}
-
-static int beyond_patience(const co_scheduler *s, const lease *l, uint64_t now_us)
-{
-    const worker *w = &s->workers[l->worker];
-    double usual = (double)l->rays * co_ledger_us_per_ray(s, w) * (w->sum_rays ? 1 : CO_NEWCOMER);
-    return (double)since(now_us, l->began_us) > CO_LATE * usual + CO_PATIENCE_US;
-}
-
-/* Bands of a lease that nobody else holds and that are not in. */
-static uint16_t lonely_bands(const co_scheduler *s, const lease *l)
-{
-    const unit *u = &l->job->units[l->unit];
-    uint16_t bands = (uint16_t)(l->bands & ~u->done);
-    for (uint32_t li = u->leases; li != NONE; li = s->leases[li].in_unit)
-        if (&s->leases[li] != l && s->leases[li].kind != CHECK) bands = (uint16_t)(bands & ~s->leases[li].bands);
-    return bands;
 }
 
 /* How long the workers would need for bands of a unit together: a band is done by one of them. */

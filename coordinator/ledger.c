@@ -404,6 +404,8 @@ void co_ledger_end_job(co_scheduler *s, job *j, int state, uint64_t now_us)
 {
     co_ledger_unqueue_job(s, j);
     s->open_paths -= j->open_paths;
+    s->known_rays -= j->known_rays;
+    s->known_paths -= j->known_paths;
     j->sums.state = state;
     j->ended_us = now_us;
     while (j->leases.head != NONE) co_ledger_release(s, j->leases.head, now_us);

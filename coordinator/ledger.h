@@ -67,6 +67,8 @@ typedef struct job {
     uint32_t count, first_given; /* units; of plan.order */
     round rounds[2];
     uint32_t turn;             /* which of them is under way */
+    double range_paths;        /* of a range of a tile, on average */
+    double known_rays, known_paths; /* of tiles whose cost is known: what is never given out yet, and of how many paths */
     uint32_t redo, suspects;   /* stacks of units */
     list leases;
     uint32_t done, aside, losses; /* losses: workers that died with something of it begun */
@@ -136,11 +138,13 @@ struct co_scheduler {
     uint64_t last_job, secret;
     list heard, line[3];       /* line[HUNGRY], line[IDLE] */
     uint32_t idle_threads;     /* of workers in line[IDLE] */
+    uint64_t looked_us;        /* when nobody was found to be late while there was work */
     uint64_t relieved_us;      /* when the idle were last looked after */
     int idled;                 /* the last in line[IDLE] has just come */
     co_map by_peer, by_incarnation, banned;
     uint32_t reserved;         /* number of the worker that empties its hands for a suspect; 0: none */
     uint64_t open_paths;       /* of all jobs */
+    double known_rays, known_paths; /* of all jobs that have not ended */
     uint64_t rate;             /* rays a second of all workers */
     uint64_t sum_us, sum_rays, sum_paths; /* of the last results of all */
     uint64_t rays_in;          /* of all that was ever committed */
@@ -229,10 +233,10 @@ void co_ledger_end_if_over(co_scheduler *s, job *j, uint64_t now_us); /* when ev
 
 /* Units that were never given out (order.c). */
 int co_order_open(job *j);                         /* at the start: -1 without memory */
-uint32_t co_order_top(job *j);                     /* the next one that is not done, or NONE */
-void co_order_pop(job *j);
+uint32_t co_order_top(co_scheduler *s, job *j);    /* the next one that is not done, or NONE */
+void co_order_pop(co_scheduler *s, job *j);
 uint64_t co_order_rays(const co_scheduler *s, const job *j, uint32_t ui, uint64_t paths);
-void co_order_learn(job *j, uint32_t ui, uint64_t paths, uint64_t rays);
+void co_order_learn(co_scheduler *s, job *j, uint32_t ui, uint64_t paths, uint64_t rays);
 
 /* Tiles that are done twice (checks.c). */
 void co_checks_record(co_scheduler *s, job *j, uint32_t wi, uint32_t ui, uint16_t bands, const co_result *r); /* of what was committed just now */

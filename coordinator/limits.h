@@ -36,9 +36,11 @@ enum {
     CO_CHECKS_PATIENCE_MS = 10000, /* after a restart, for workers to come back who can check what others did */
     CO_PATIENCE_US = 20000,    /* beyond what was expected: for hiccups of machines and networks */
     CO_STUCK_US = 200000,      /* without any result, beyond what was expected: then slow workers are better than none */
+    CO_LATE_SCAN = 8,          /* of the oldest leases are looked at for one that will outlast all that is open */
     CO_LATE = 3,               /* a unit out for so many times its usual time is done again whatever that costs */
     CO_NEWCOMER = 4,           /* the usual time of a worker's first unit: it has the scene to fetch */
     CO_COPIES_PERCENT = 3,     /* of a job's paths may be given out as copies of what is not beyond patience */
+    CO_EARLY_COPIES_PERCENT = 1, /* and as copies while there is other work: a guess that is made early is worth less */
     CO_COPY_COST_US = 1000,    /* messages, and the wake-ups that they cause */
     CO_BACKUP_LEAST_US = 5000, /* how often it is asked whether something has become late, while a thread is idle */
     CO_IN_VAIN_MOST = 4,       /* idle workers looked at in one event that nothing suits */

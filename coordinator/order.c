@@ -19,6 +19,17 @@ static uint8_t bucket_of(uint32_t cost)
     return (uint8_t)(place < BUCKETS ? place : BUCKETS - 1);
 }
 
+/* The time that is left follows from what the tiles ahead are known to cost: they come dearest first, so that those that come in say little of those to come. */
+static void count_known(co_scheduler *s, job *j, const tile_turn *t, double sign)
+{
+    double paths = t->cost == UNKNOWN ? 0 : sign * (j->plan.ranges - t->given) * j->range_paths, rays = paths * t->cost / 16;
+    j->known_paths += paths;
+    j->known_rays += rays;
+    if (ended(j)) return;
+    s->known_paths += paths;
+    s->known_rays += rays;
+}
+
 static void put(job *j, uint32_t tile)
 {
     tile_turn *t = &j->tiles[tile];
@@ -42,6 +53,8 @@ int co_order_open(job *j)
         for (unsigned b = 0; b < BUCKETS; b++) j->rounds[r].bucket[b] = EMPTY_LIST;
     if (!j->plan.ranges) return 0;
     uint32_t tiles = co_plan_tiles(&j->plan);
+    const mr_picture *p = &j->plan.picture;
+    j->range_paths = (double)p->width * p->height / tiles * (p->spp - j->plan.first_spp) / j->plan.ranges;
     j->tiles = calloc(tiles, sizeof *j->tiles);
     if (!j->tiles) return -1;
     for (uint32_t i = 0; i < tiles; i++) put(j, i);
@@ -66,7 +79,7 @@ static uint32_t next_unit(job *j)
     return tile == NONE ? NONE : j->plan.firsts + j->tiles[tile].given * co_plan_tiles(&j->plan) + tile;
 }
 
-void co_order_pop(job *j)
+void co_order_pop(co_scheduler *s, job *j)
 {
     j->units[next_unit(j)].given = 1;
     if (j->first_given < j->plan.firsts) {
@@ -76,16 +89,18 @@ void co_order_pop(job *j)
     uint32_t tile = tile_at(j);
     tile_turn *t = &j->tiles[tile];
     take(j, tile);
+    count_known(s, j, t, -1);
     t->given++;
+    count_known(s, j, t, 1);
     t->round ^= 1;
     if (t->given < j->plan.ranges) put(j, tile);
 }
 
-uint32_t co_order_top(job *j)
+uint32_t co_order_top(co_scheduler *s, job *j)
 {
     uint32_t ui = next_unit(j);
     while (ui != NONE && co_ledger_is_done(j, ui)) {
-        co_order_pop(j);
+        co_order_pop(s, j);
         ui = next_unit(j);
     }
     return ui;
@@ -98,26 +113,28 @@ uint64_t co_order_rays(const co_scheduler *s, const job *j, uint32_t ui, uint64_
     return s->sum_paths ? (uint64_t)((double)paths * (double)s->sum_rays / (double)s->sum_paths) + 1 : paths * 2;
 }
 
-static void set_cost(job *j, uint32_t tile, uint32_t cost)
+static void set_cost(co_scheduler *s, job *j, uint32_t tile, uint32_t cost)
 {
     tile_turn *t = &j->tiles[tile];
     int waits = t->given < j->plan.ranges;
     if (waits) take(j, tile);
+    count_known(s, j, t, -1);
     t->cost = cost;
+    count_known(s, j, t, 1);
     if (waits) put(j, tile);
 }
 
-void co_order_learn(job *j, uint32_t ui, uint64_t paths, uint64_t rays)
+void co_order_learn(co_scheduler *s, job *j, uint32_t ui, uint64_t paths, uint64_t rays)
 {
     uint64_t sixteenths = paths ? rays * 16 / paths : 0;
     uint32_t cost = sixteenths < 1 ? 1 : sixteenths > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)sixteenths;
     if (!j->tiles) return;
     if (ui >= j->plan.firsts) {
-        set_cost(j, co_plan_tile_of(&j->plan, ui), cost);
+        set_cost(s, j, co_plan_tile_of(&j->plan, ui), cost);
         return;
     }
     uint32_t column, row, columns, rows;
     co_plan_region(&j->plan, ui, &column, &row, &columns, &rows);
     for (uint32_t y = row; y < row + rows; y++)
-        for (uint32_t x = column; x < column + columns; x++) set_cost(j, y * j->plan.columns + x, cost);
+        for (uint32_t x = column; x < column + columns; x++) set_cost(s, j, y * j->plan.columns + x, cost);
 }

@@ -292,7 +292,7 @@ static void learn(co_scheduler *s, uint32_t wi, job *j, const co_result *r, uint
     uint64_t paths = co_ledger_paths(j, r->unit, r->bands);
     co_ledger_learn(s, wi, paths, r->rays, r->micros);
     co_ledger_set_rate(s, wi, now_us);
-    co_order_learn(j, r->unit, paths, r->rays);
+    co_order_learn(s, j, r->unit, paths, r->rays);
     s->workers[wi].failures = 0;
 }
 

@@ -38,10 +38,18 @@ void co_ledger_learn(co_scheduler *s, uint32_t wi, uint64_t paths, uint64_t rays
     fade(&s->sum_paths, FADE_ALL, paths);
 }
 
+/* What is open in rays: tiles ahead by what each is known to cost, the rest (the first pass, what came back) by the mean of the last results. */
+static double open_rays(const co_scheduler *s)
+{
+    double mean = (double)s->sum_rays / (double)s->sum_paths, open = (double)s->open_paths;
+    if (s->known_paths < 1) return open * mean;
+    if (s->known_paths > open) return s->known_rays * open / s->known_paths; /* some of it is in already, from a former life */
+    return s->known_rays + (open - s->known_paths) * mean;
+}
+
 double co_ledger_time_left_us(const co_scheduler *s)
 {
-    if (!s->rate || !s->sum_paths) return 0;
-    return (double)s->open_paths * ((double)s->sum_rays / (double)s->sum_paths) * 1e6 / (double)s->rate;
+    return s->rate && s->sum_paths ? open_rays(s) * 1e6 / (double)s->rate : 0;
 }
 
 /* One unit waits beside those that run, and more while what waits is used up in a round trip and a little more. Near the end nothing

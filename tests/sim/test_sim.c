@@ -298,6 +298,9 @@ static void test_endings(void **state)
         { "8 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 8, 960, 100 },
         { "32 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 32, 1920, 50 },
         { "100 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 100, 1920, 20 },
+        { "32 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 32, 1920, 30 },
+        { "32 workers of speeds 1:20, sigma 1, tiles of 200 ms", 1.0, 0.3, 20, 200e3, 32, 1920, 30 },
+        { "32 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 32, 1920, 30 },
     };
     for (unsigned i = 0; i < sizeof endings / sizeof endings[0]; i++) check_ending(&endings[i]);
 }
