@@ -70,6 +70,11 @@ typedef struct wave {
     mr_ray image[SLOTS]; /* of those that go into an instance or out of one */
     uint32_t raw_of[SLOTS], fresh[SLOTS], fresh_slot[SLOTS];
     const mr_bvh_node *first[SLOTS];
+    uint32_t spheres; /* that rays have met in this pass */
+    const mr_bvh_instance *sphere[SLOTS + 8];
+    const mr_ray *sphere_ray[SLOTS + 8];
+    float sphere_tmin[SLOTS + 8] __attribute__((aligned(32))), sphere_t[SLOTS + 8] __attribute__((aligned(32)));
+    uint32_t sphere_of[SLOTS];
     ray_setup nobody __attribute__((aligned(64))); /* what the lanes beyond the last raw ray become */
     /* the call */
     const char *base;
@@ -229,26 +234,63 @@ INLINE void take(slot *s, float t, uint32_t triangle)
 
 /* ---- what is rarer ---- */
 
-INLINE uint32_t meet_sphere(wave *w, slot *s, const mr_bvh_instance *instance, float tmin, float tmax, int any)
+/* A sphere that a ray has met: it waits for seven others. n: the ray's index of from and next. */
+INLINE void queue_sphere(wave *w, const slot *s, const mr_bvh_instance *instance, float tmin, float t, uint32_t n)
 {
-    float t;
-    if (!sphere_hit(instance, &w->rays[s->ray], tmin, tmax, &t)) return pop(w, s);
-    s->instance = instance->instance;
-    take(s, t, MR_SPHERE);
-    s->instance = 0;
-    if (any) return MR_REF_EMPTY;
-    filter(s);
+    uint32_t i = w->spheres++;
+    w->sphere[i] = instance;
+    w->sphere_ray[i] = &w->rays[s->ray];
+    w->sphere_tmin[i] = tmin;
+    w->sphere_t[i] = t;
+    w->sphere_of[i] = n;
+}
+
+/* The next reference of a ray that has met a sphere; hit: at t. */
+INLINE uint32_t leave_sphere(wave *w, slot *s, const mr_bvh_instance *instance, int hit, float t, int any)
+{
+    if (hit) {
+        s->instance = instance->instance;
+        take(s, t, MR_SPHERE);
+        s->instance = 0;
+        if (any) return MR_REF_EMPTY;
+        filter(s);
+    }
     return pop(w, s);
 }
 
-/* Meets an instance; returns the slot's next reference, and in *raw what the ray becomes if it goes in (*goes). */
-INLINE uint32_t enter(wave *w, slot *s, const mr_bvh_instance *instance, mr_ray *raw, int *goes, int any)
+INLINE void meet_spheres(wave *w, int any)
+{
+    uint32_t n = w->spheres;
+    float at[8] __attribute__((aligned(32)));
+    for (uint32_t i = n; i < n + 7; i++) { /* fills the last eight up */
+        w->sphere[i] = w->sphere[0];
+        w->sphere_ray[i] = w->sphere_ray[0];
+        w->sphere_tmin[i] = w->sphere_t[i] = 0;
+    }
+    for (uint32_t i = 0, hit = 0; i < n; i++) {
+        vf8 t;
+        if (i % 8 == 0) {
+            hit = spheres_hit(w->sphere + i, w->sphere_ray + i, vf_load(w->sphere_tmin + i), vf_load(w->sphere_t + i), &t);
+            vf_store(at, t);
+        }
+        uint32_t of = w->sphere_of[i];
+        w->next[of] = leave_sphere(w, slot_at(w, w->from[of]), w->sphere[i], (int)(hit >> i % 8 & 1), at[i % 8], any);
+    }
+    w->spheres = 0;
+}
+
+/* Meets an instance; returns the slot's next reference, and in *raw what the ray becomes if it goes in (*goes). n: its index of from and next; a sphere's
+ * next reference is put there later. */
+INLINE uint32_t enter(wave *w, slot *s, const mr_bvh_instance *instance, mr_ray *raw, int *goes, uint32_t n, int any)
 {
     float tmin, t;
     *goes = 0;
     if (any && instance->flags & MR_INSTANCE_NO_SHADOW) return pop(w, s);
     if (!ray_cut(&s->r, instance, &tmin, &t)) return pop(w, s);
-    if (instance->kind == MR_INSTANCE_SPHERE) return meet_sphere(w, s, instance, tmin, t, any);
+    if (instance->kind == MR_INSTANCE_SPHERE) {
+        queue_sphere(w, s, instance, tmin, t, n);
+        return MR_REF_EMPTY;
+    }
     *goes = 1;
     *raw = ray_image(&w->rays[s->ray], instance, tmin, t);
     s->instance = instance->instance;
@@ -569,7 +611,7 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
         } else if (ref >= MR_REF_EXIT) {
             next = leave(w, s, image);
         } else {
-            next = enter(w, s, (const mr_bvh_instance *)(const void *)(w->base + mr_ref_offset(ref)), image, &goes, any);
+            next = enter(w, s, (const mr_bvh_instance *)(const void *)(w->base + mr_ref_offset(ref)), image, &goes, n, any);
         }
         w->raw_of[raw] = n;
         raw += (uint32_t)goes;
@@ -578,6 +620,7 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
     }
     R->n = 0;
     w->taken = taken;
+    if (w->spheres) meet_spheres(w, any);
     uint32_t idle = ~prepare(w, raw);
     first_steps(w, fresh, any);
     for (idle &= raw < 32 ? (1u << raw) - 1 : ~0u; idle; idle &= idle - 1) give_up(w, w->raw_of[__builtin_ctz(idle)]);
@@ -590,7 +633,7 @@ INLINE void wave_init(wave *w, const void *bvh, const mr_pack *pack, const mr_ra
     w->pack = pack;
     w->rays = rays;
     w->count = count;
-    w->taken = w->candidates.n = w->turn = 0;
+    w->taken = w->candidates.n = w->turn = w->spheres = 0;
     order_rays(w);
     w->node.n = w->leaf.n = 0;
     w->rare.n = count < SLOTS ? count : SLOTS;

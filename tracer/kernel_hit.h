@@ -407,22 +407,40 @@ INLINE mr_ray ray_image(const mr_ray *ray, const mr_bvh_instance *instance, floa
     return (mr_ray){ { o[0], o[1], o[2] }, tmin, { d[0], d[1], d[2] }, t };
 }
 
-/* The unit sphere about the origin against a ray in its space: the nearest root in [tmin, t]. The discriminant is taken from the point
- * nearest to the centre (Haines, Günther, Akenine-Möller 2019, "Precision Improvements for Ray/Sphere Intersection"), the roots
- * without cancellation. */
-INLINE int sphere_hit(const mr_bvh_instance *instance, const mr_ray *ray, float tmin, float tmax, float *t)
+/* The images of eight points or directions, each under its own matrix. zero_or_one: in every lane. */
+INLINE void transform_eight(const vf8 *m, const vf8 *v, vf8 zero_or_one, vf8 *out)
 {
-    f4 o = transform(instance->to_object, ray->org, 1), d = transform(instance->to_object, ray->dir, 0);
-    float dd = (d[0] * d[0] + d[1] * d[1]) + d[2] * d[2], od = (o[0] * d[0] + o[1] * d[1]) + o[2] * d[2];
-    float oo = (o[0] * o[0] + o[1] * o[1]) + o[2] * o[2];
-    f4 l = o - f4_set(od / dd) * d;
-    float gap = 1.0f - ((l[0] * l[0] + l[1] * l[1]) + l[2] * l[2]);
-    if (!(gap >= 0) || !(dd > 0)) return 0;
-    float root = sqrtf(dd * gap), q = od > 0 ? -od - root : root - od; /* both roots: q / dd and (oo - 1) / q */
-    float a = q / dd, b = q != 0 ? (oo - 1.0f) / q : a;
-    float first = a < b ? a : b, second = a < b ? b : a;
-    *t = (first >= tmin ? first : second) + 0.0f; /* -0 becomes 0 */
-    return *t >= tmin && *t <= tmax;
+    for (int a = 0; a < 3; a++) {
+        const vf8 *r = m + 4 * a;
+        out[a] = vf_add(vf_add(vf_add(vf_mul(r[0], v[0]), vf_mul(r[1], v[1])), vf_mul(r[2], v[2])), vf_mul(r[3], zero_or_one));
+    }
+}
+
+INLINE vf8 dot_eight(const vf8 *a, const vf8 *b)
+{
+    return vf_add(vf_add(vf_mul(a[0], b[0]), vf_mul(a[1], b[1])), vf_mul(a[2], b[2]));
+}
+
+/* Eight unit spheres about the origins of their instances' spaces, each against its ray (in the world): the nearest root in [tmin, tmax]. Lanes that are
+ * hit as bits, where in *t. The discriminant is taken from the point nearest to the centre (Haines, Günther, Akenine-Möller 2019, "Precision
+ * Improvements for Ray/Sphere Intersection"), the roots without cancellation. */
+INLINE unsigned spheres_hit(const mr_bvh_instance *const *instances, const mr_ray *const *rays, vf8 tmin, vf8 tmax, vf8 *t)
+{
+    const vf8 zero = vf_set(0), one = vf_set(1);
+    vf8 m[16], ray[8], o[3], d[3], l[3];
+    load_rows((const void *const *)instances, offsetof(mr_bvh_instance, to_object), m);
+    load_rows((const void *const *)instances, offsetof(mr_bvh_instance, to_object) + 32, m + 8);
+    load_rows((const void *const *)rays, 0, ray);
+    transform_eight(m, ray, one, o);
+    transform_eight(m, ray + 4, zero, d);
+    vf8 dd = dot_eight(d, d), od = dot_eight(o, d), oo = dot_eight(o, o), nearest = vf_div(od, dd);
+    for (int a = 0; a < 3; a++) l[a] = vf_sub(o[a], vf_mul(nearest, d[a]));
+    vf8 gap = vf_sub(one, dot_eight(l, l)), root = vf_sqrt(vf_mul(dd, gap));
+    vf8 q = vf_select(vf_lt(zero, od), vf_sub(vf_sub(vf_set(-0.0f), od), root), vf_sub(root, od)); /* both roots: q / dd and (oo - 1) / q */
+    vf8 a = vf_div(q, dd), b = vf_select(vf_le(vf_abs(q), zero), a, vf_div(vf_sub(oo, one), q));
+    vf8 first = vf_min(a, b), second = vf_select(vf_lt(a, b), b, a);
+    *t = vf_add(vf_select(vf_le(tmin, first), first, second), zero); /* -0 becomes 0 */
+    return vm_bits(vm_and(vm_and(vf_le(zero, gap), vf_lt(zero, dd)), vm_and(vf_le(tmin, *t), vf_le(*t, tmax))));
 }
 
 #endif

@@ -9,7 +9,7 @@
  * is defined by whoever includes this (the Makefile, for tracer/kernel.c). What every back end gives:
  *
  *   vf8  vf_load(p) vf_set(x) vf_store(p, a)       8 floats; load and store at multiples of 32 bytes, vf_loadu(p) anywhere
- *   vf8  vf_add vf_sub vf_mul vf_div vf_abs        IEEE single precision, each rounded: the same bits everywhere
+ *   vf8  vf_add vf_sub vf_mul vf_div vf_sqrt vf_abs IEEE single precision, each rounded: the same bits everywhere
  *   vf8  vf_min(a, b) vf_max(a, b)                 a < b ? a : b and a > b ? a : b, so with a NaN on either side the result is b
  *   vf8  vf_msub_loose(a, b, c)                    a * b - c, fused or not: only where a margin covers the difference
  *   vm8  vf_le vf_lt, vm_and vm_or vm_xor    lane masks; comparisons with a NaN are false

@@ -50,6 +50,11 @@ static inline vf8 vf_div(vf8 x, vf8 y)
     return _mm256_div_ps(x, y);
 }
 
+static inline vf8 vf_sqrt(vf8 x)
+{
+    return _mm256_sqrt_ps(x);
+}
+
 static inline vf8 vf_min(vf8 x, vf8 y)
 {
     return _mm256_min_ps(x, y);

@@ -56,6 +56,11 @@ static inline vf8 vf_div(vf8 x, vf8 y)
     return (vf8){ vdivq_f32(x.a, y.a), vdivq_f32(x.b, y.b) };
 }
 
+static inline vf8 vf_sqrt(vf8 x)
+{
+    return (vf8){ vsqrtq_f32(x.a), vsqrtq_f32(x.b) };
+}
+
 static inline vf8 vf_min(vf8 x, vf8 y)
 {
     return (vf8){ vbslq_f32(vcltq_f32(x.a, y.a), x.a, y.a), vbslq_f32(vcltq_f32(x.b, y.b), x.b, y.b) };

@@ -53,6 +53,11 @@ static inline vf8 vf_div(vf8 x, vf8 y)
     return (vf8){ _mm_div_ps(x.a, y.a), _mm_div_ps(x.b, y.b) };
 }
 
+static inline vf8 vf_sqrt(vf8 x)
+{
+    return (vf8){ _mm_sqrt_ps(x.a), _mm_sqrt_ps(x.b) };
+}
+
 static inline vf8 vf_min(vf8 x, vf8 y)
 {
     return (vf8){ _mm_min_ps(x.a, y.a), _mm_min_ps(x.b, y.b) };

@@ -46,6 +46,7 @@ int wk_held_begin_fetch(wk_held *h, uint64_t now_us, mr_error *err)
     void *bytes = mmap(NULL, h->pack.size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (bytes == MAP_FAILED)
         return mr_fail(err, MR_FAILED, "no memory for a scene of %llu MB", (unsigned long long)(h->pack.size_bytes >> 20));
+    (void)madvise(bytes, h->pack.size_bytes, MADV_HUGEPAGE); /* fewer misses on the way from page to page */
     h->pack.bytes = bytes;
     mr_pack_hash_begin(&h->pack.hasher, h->pack.size_bytes);
     h->state = WK_PACK_FETCHING;
