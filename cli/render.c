@@ -155,9 +155,13 @@ static int render_embedded(const char *scene, mr_error *err)
     embedded *here = NULL;
     trace_writer *events = NULL;
     int status = trace_file ? trace_open(&events, trace_file, err) : MR_OK;
-    const embedded_ways ways = {.slice = events ? trace_slice : NULL, .user = events};
+    co_http *http = NULL;
+    if (status == MR_OK) status = web_open(&http, &web, NULL, 0, err);
+    const embedded_ways ways = {.slice = events ? trace_slice : NULL, .user = events, .http = http};
+    if (http) web_say(http, &web, &bar);
     if (status == MR_OK) status = embedded_start_so(&here, workers == unset ? wk_cpu_count() : workers, threads ? threads : 1, &ways, &bar, err);
     if (status == MR_OK) status = render_with(here, scene, &bar, err);
+    co_http_close(http);
     return trace_close(events, status, err);
 }
 

@@ -116,8 +116,10 @@ static const void *address_of(struct MHD_Connection *c, size_t *size)
     *size = 4;
     if (address && address->sa_family == AF_INET) return &((const struct sockaddr_in *)(const void *)address)->sin_addr;
     if (!address || address->sa_family != AF_INET6) return nobody;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(v6)) return &v6->s6_addr[12];
     *size = 16;
-    return &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    return v6;
 }
 
 /* Whether the request may change something. */

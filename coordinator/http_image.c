@@ -145,11 +145,15 @@ static void to_rgbe(const float *rgb, int known, uint8_t out[4])
 {
     float most = rgb[0] > rgb[1] ? rgb[0] : rgb[1];
     if (rgb[2] > most) most = rgb[2];
-    int exponent;
+    uint32_t bits;
+    memcpy(&bits, &most, sizeof bits);
+    int exponent = (int)(bits >> 23) - 126; /* most = m * 2^exponent, 0.5 <= m < 1 */
     memset(out, 0, 4);
     out[3] = known != 0;
     if (!known || most < 1e-32f) return;
-    float scale = frexpf(most, &exponent) * 256 / most;
+    uint32_t scale_bits = (uint32_t)(127 + 8 - exponent) << 23; /* 2^(8 - exponent): below 2^118, as most is not too small */
+    float scale;
+    memcpy(&scale, &scale_bits, sizeof scale);
     for (unsigned k = 0; k < 3; k++) {
         float steps = rgb[k] * scale + 0.5f;
         out[k] = (uint8_t)(steps < 255 ? steps : 255);

@@ -126,12 +126,12 @@ enum {
 };
 /* HTTP (coordinator/http.h) */
 enum {
-    CO_HTTP_CONNECTIONS = 128,     /* at once, each with a thread */
-    CO_HTTP_CONNECTIONS_EACH = 96, /* of one address; all browsers behind a container engine's proxy are one */
+    CO_HTTP_CONNECTIONS = 512,     /* at once, each with a thread */
+    CO_HTTP_CONNECTIONS_EACH = 384, /* of one address; all browsers behind a container engine's proxy are one */
     CO_HTTP_HEAD_BYTES = 32 << 10, /* of a request's line and headers */
     CO_HTTP_URI_MOST = 2048,
     CO_HTTP_IDLE_S = 30,           /* a connection on which nothing moves */
-    CO_HTTP_STREAMS = 64,          /* browsers that are told of events */
+    CO_HTTP_STREAMS = 128,          /* browsers that are told of events */
     CO_HTTP_UPLOADS = 4,           /* scenes being received or compiled */
     CO_HTTP_IMAGES = 4,            /* pictures being encoded; others wait for their turn */
     CO_HTTP_IMAGE_WAIT_MS = 20000,

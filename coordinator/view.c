@@ -117,22 +117,18 @@ void co_view_take_changes(co_view *v, co_view_changes *out)
 
 /* ---- reading ---- */
 
-/* A row of single pixels. The same arithmetic as mr_film_linear: a complete picture is the same to the bit. */
+/* A row of single pixels, column by column. The same arithmetic as mr_film_linear (sums are below 2^63, where a signed conversion gives the same and is one
+ * instruction): a complete picture is the same to the bit. */
 static void read_row(const co_view *v, uint32_t x, uint32_t y, uint32_t width, float *rgb, uint8_t *sampled)
 {
     const uint64_t *sums = v->film.sums + 3 * ((size_t)y * v->film.width + x);
     uint32_t c = column_at(v, x);
-    double scale = 0;
-    uint8_t known = 0;
-    for (uint32_t i = 0, until = 0; i < width; i++) {
-        if (i == until) {
-            uint32_t samples = v->samples[(size_t)y * v->columns + c++];
-            known = samples > 0;
-            scale = known ? 1.0 / ((double)samples * (double)MR_FILM_ONE) : 0;
-            until = v->edges[c] - x;
-        }
-        for (unsigned k = 0; k < 3; k++) rgb[3 * i + k] = (float)((double)sums[3 * i + k] * scale);
-        if (sampled) sampled[i] = known;
+    for (uint32_t i = 0; i < width; c++) {
+        uint32_t samples = v->samples[(size_t)y * v->columns + c], until = v->edges[c + 1] - x < width ? v->edges[c + 1] - x : width;
+        double scale = samples ? 1.0 / ((double)samples * (double)MR_FILM_ONE) : 0;
+        if (sampled) memset(sampled + i, samples > 0, until - i);
+        for (uint32_t k = 3 * i; k < 3 * until; k++) rgb[k] = (float)((double)(int64_t)sums[k] * scale);
+        i = until;
     }
 }
 
@@ -150,7 +146,7 @@ static void add_row(const co_view *v, uint32_t x, uint32_t y, uint32_t width, ui
             until = v->edges[c] - x;
         }
         block *b = &blocks[i / step];
-        for (unsigned k = 0; k < 3; k++) b->sum[k] += (double)sums[3 * i + k];
+        for (unsigned k = 0; k < 3; k++) b->sum[k] += (double)(int64_t)sums[3 * i + k];
         b->samples += samples;
     }
 }

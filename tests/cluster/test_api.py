@@ -429,7 +429,7 @@ def test_too_many_requests(start):
 def test_too_many_streams(start):
     web = start()
     streams = []
-    for _ in range(64):
+    for _ in range(128):
         one = socket.create_connection((web.host, web.port), timeout=60)
         one.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b" 200 " in one.recv(20)
