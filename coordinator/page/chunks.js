@@ -18,7 +18,7 @@ const BUSY_MS = [700, 8000];     // how long to let a server be that says it has
 const union = (a, b) => a ? [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])] : b;
 
 export class Chunks {
-    /* changed: called when there is something new to draw. */
+    /* changed: called when there is something new to draw, with the rectangle of the picture when it is only a part. */
     constructor(api, tone, changed) {
         Object.assign(this, {api, tone, changed, cache: new Map(), flying: 0, refilled: performance.now(), bytes: 0, fetches: 0});
         this.scratch = new ImageData(SIDE, SIDE);
@@ -188,8 +188,9 @@ export class Chunks {
         this.fetches++;
         chunk.rgbe ??= new Uint8Array(4 * width * chunk.height);
         for (let y = y0; y < y1; y++) chunk.rgbe.set(rgbe.subarray((y - y0) * row, (y - y0 + 1) * row), 4 * (y * width + x0));
+        const fresh = !chunk.canvas, {step} = chunk;
         this.untone(chunk, [x0, y0, x1, y1]);
-        this.changed();
+        this.changed(fresh ? null : [chunk.x + x0 * step, chunk.y + y0 * step, chunk.x + x1 * step, chunk.y + y1 * step]);
     }
 
     /* ---- tone ---- */
@@ -203,7 +204,7 @@ export class Chunks {
     untoneAll() {
         for (const chunk of this.cache.values())
             if (chunk.rgbe) this.untone(chunk, [0, 0, chunk.width, chunk.height]);
-        this.changed();
+        this.changed(null);
     }
 
     /* Paints what is new, for a few milliseconds. True: there is more to do. */

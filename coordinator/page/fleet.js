@@ -5,7 +5,7 @@ import {calm} from "./text.js";
 const RATIO = 2.15;              // of a container's sides
 const LIVELY = 240;              // more than this many move without ado
 const DROP_MS = 620, SINK_MS = 1100, BLINK_MS = 350, SHIFT_MS = 300;
-const SWELL_MS = 66;             // between two pictures of the swell
+const SWELL_MS = [66, 500];      // between two pictures of the swell: with few containers, with many
 
 /* The whale in her own units, swimming to the left; what lies between STRETCH[0] and [1] grows with the cargo. The deck is at y 10. */
 const STRETCH = [66, 118];
@@ -110,7 +110,7 @@ export class Fleet {
         c.translate(0, -bob);
         this.sea(1, this.colours.sea, 2.1, 9);
         if (moving) this.want();
-        else if (this.working && !calm() && !document.hidden) this.later ??= setTimeout(() => { this.later = null; this.want(); }, SWELL_MS);
+        else if (this.working && !calm() && !document.hidden) this.later ??= setTimeout(() => { this.later = null; this.want(); }, SWELL_MS[this.boxes.size > LIVELY ? 1 : 0]);
     }
 
     path(points) {
@@ -182,6 +182,11 @@ export class Fleet {
             moving = true;
         }
         c.globalAlpha = alpha;
+        if (this.boxes.size > LIVELY) {
+            c.fillStyle = this.colourOf(box.id);
+            c.fillRect(x, y, width, side);
+            return false;
+        }
         c.save();
         c.translate(x + width / 2, y + side / 2);
         c.rotate(turn);

@@ -123,7 +123,8 @@ export class Jobs {
         try {
             if (await this.api.change("DELETE", `jobs/${job.id}`)) this.hooks.say(`${title} is cancelled.`);
         } catch (problem) {
-            this.hooks.say(`${title} could not be cancelled: ${problem.message}`, "error");
+            if (problem.status === 404 || problem.status === 409) this.hooks.say(`${title} has ended already.`);
+            else this.hooks.say(`${title} could not be cancelled: ${problem.message}`, "error");
         }
     }
 

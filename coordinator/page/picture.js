@@ -7,6 +7,7 @@ import {View} from "./view.js";
 
 const FLASH_MS = 420;            // a tile that has come in lights up for so long
 const LIVELY = 160;              // more tiles in flight than this are outlined plainly
+const LATE_MS = 60;              // a new exposure is shown piece by piece rather than later
 const KEPT = 20000;              // outlines: far beyond what a screen can show
 
 export class Picture {
@@ -16,8 +17,8 @@ export class Picture {
         this.overlay = stage.querySelector("#outlines");
         this.context = this.canvas.getContext("2d");
         this.lines = this.overlay.getContext("2d");
-        Object.assign(this, {colourOf, told, tone: new Tone(), stops: 0, flights: new Map(), flashes: [], outlined: true, chosen: null, job: null, frames: 0});
-        this.chunks = new Chunks(api, this.tone, () => this.want());
+        Object.assign(this, {colourOf, told, tone: new Tone(), stops: 0, flights: new Map(), flashes: [], outlined: true, chosen: null, job: null, frames: 0, due: 0});
+        this.chunks = new Chunks(api, this.tone, rectangle => this.want(rectangle));
         this.view = new View(stage, () => this.moved());
         addEventListener("theme", () => this.moved());
     }
@@ -97,7 +98,11 @@ export class Picture {
         this.schedule();
     }
 
-    want() {
+    /* rectangle: the only part of the picture that has changed; without one all of it is painted. */
+    want(rectangle) {
+        if (!rectangle) this.damage = null;
+        else if (!this.wanted) this.damage = [rectangle];
+        else this.damage?.push(rectangle);
         this.wanted = true;
         this.schedule();
     }
@@ -109,18 +114,23 @@ export class Picture {
     paint() {
         this.frame = null;
         this.frames++;
-        const more = this.chunks.toTone.size ? this.chunks.tonePending() : false;
-        if (this.wanted) this.paintPicture();
+        const more = this.chunks.toTone.size ? this.chunks.tonePending() : false, parts = this.damage;
+        if (this.wanted && (!more || performance.now() > this.due)) { // what is not toned yet is painted with the rest, but not too late
+            this.paintPicture(parts && parts.length < 24 && !more ? parts : null);
+            this.due = performance.now() + LATE_MS;
+        }
         this.wanted = more;
         if (this.linesWanted) this.linesWanted = this.paintLines();
         if (this.wanted || this.linesWanted) this.schedule();
     }
 
+    /* Whether it had another size, and is empty now. */
     sized(canvas) {
         const {w, h} = this.view;
-        if (canvas.width === w && canvas.height === h) return;
+        if (canvas.width === w && canvas.height === h) return false;
         canvas.width = w;
         canvas.height = h;
+        return true;
     }
 
     /* The picture's point in device pixels. */
@@ -129,26 +139,43 @@ export class Picture {
         return [Math.round((x - view.x) * view.zoom + view.w / 2), Math.round((y - view.y) * view.zoom + view.h / 2)];
     }
 
-    paintPicture() {
-        const {context, view, chunks, job} = this, {w, h, zoom} = view;
-        this.sized(this.canvas);
+    /* parts: rectangles of the picture, or null for all of it. */
+    paintPicture(parts) {
+        const {context, view, job} = this, {w, h, zoom} = view;
+        if (this.sized(this.canvas)) parts = null;
+        context.save();
+        if (parts) this.clip(parts);
         context.clearRect(0, 0, w, h);
-        if (!job) return;
-        const x0 = Math.max(0, view.x - w / 2 / zoom), y0 = Math.max(0, view.y - h / 2 / zoom);
-        const x1 = Math.min(job.width, view.x + w / 2 / zoom), y1 = Math.min(job.height, view.y + h / 2 / zoom);
-        this.ground();
-        chunks.centre = [view.x, view.y];
-        if (x1 <= x0 || y1 <= y0) return;
-        const level = chunks.level(zoom);
-        context.imageSmoothingQuality = "medium";
-        for (const chunk of chunks.view(level, x0, y0, x1, y1)) {
-            if (chunk.untoned && !chunk.canvas) continue;
-            const [left, top] = this.screen(chunk.x, chunk.y);
-            const [right, bottom] = this.screen(Math.min(job.width, chunk.x + SIDE * chunk.step), Math.min(job.height, chunk.y + SIDE * chunk.step));
-            context.imageSmoothingEnabled = chunk.step * zoom < 1 || chunk.level > level;
-            context.drawImage(chunk.canvas, 0, 0, chunk.width, chunk.height, left, top, right - left, bottom - top);
+        if (job) {
+            const x0 = Math.max(0, view.x - w / 2 / zoom), y0 = Math.max(0, view.y - h / 2 / zoom);
+            const x1 = Math.min(job.width, view.x + w / 2 / zoom), y1 = Math.min(job.height, view.y + h / 2 / zoom);
+            this.ground();
+            this.chunks.centre = [view.x, view.y];
+            if (x1 > x0 && y1 > y0) this.paintChunks(this.chunks.view(this.chunks.level(zoom), x0, y0, x1, y1), parts);
         }
-        if (chunks.toTone.size) this.schedule();
+        context.restore();
+    }
+
+    /* A pixel more on each side: the neighbours' colours reach there. */
+    clip(parts) {
+        const {context} = this;
+        context.beginPath();
+        for (const [x0, y0, x1, y1] of parts) {
+            const [left, top] = this.screen(x0, y0), [right, bottom] = this.screen(x1, y1);
+            context.rect(left - 2, top - 2, right - left + 4, bottom - top + 4);
+        }
+        context.clip();
+    }
+
+    paintChunks(chunks, parts) {
+        const {context, job, view} = this, level = this.chunks.level(view.zoom), margin = 4 / view.zoom;
+        for (const chunk of chunks) {
+            const right = Math.min(job.width, chunk.x + SIDE * chunk.step), bottom = Math.min(job.height, chunk.y + SIDE * chunk.step);
+            if (!chunk.canvas || parts && !parts.some(p => p[0] < right + margin && p[2] > chunk.x - margin && p[1] < bottom + margin && p[3] > chunk.y - margin)) continue;
+            const [x0, y0] = this.screen(chunk.x, chunk.y), [x1, y1] = this.screen(right, bottom);
+            context.imageSmoothingEnabled = chunk.step * view.zoom < 1 || chunk.level > level;
+            context.drawImage(chunk.canvas, 0, 0, chunk.width, chunk.height, x0, y0, x1 - x0, y1 - y0);
+        }
     }
 
     /* Where nothing is yet: water. A picture that is done has black where there is no light. */
@@ -199,15 +226,19 @@ export class Picture {
         }
         for (const {colour, faint, boxes} of byColour.values()) {
             lines.globalAlpha = faint ? 0.18 : 1;
-            lines.strokeStyle = "rgba(2, 14, 22, .6)";
-            lines.lineWidth = width + 2;
-            this.corners(boxes, width);
+            if (lively) {
+                lines.strokeStyle = "rgba(2, 14, 22, .6)";
+                lines.lineWidth = width + 2;
+                this.corners(boxes, width);
+            }
             lines.strokeStyle = colour;
             lines.lineWidth = width;
             this.corners(boxes, width);
             lines.globalAlpha *= 0.13;
             lines.fillStyle = colour;
-            for (const [[x, y, w, h]] of boxes) lines.fillRect(x, y, w, h);
+            lines.beginPath();
+            for (const [[x, y, w, h]] of boxes) lines.rect(x, y, w, h);
+            lines.fill();
         }
         lines.globalAlpha = 1;
         return young;
