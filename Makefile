@@ -73,7 +73,7 @@ ARCHIVES := $(LIBRARIES:%=$(B)/lib%.a)
 MEDDLER := $(B)/tests/cluster/meddler
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 # Benchmarks: programs of their own, over a library of what they share. Embree is compared with where it is installed.
-BENCHES := $(addprefix $(B)/bench/,rays growth split coordinator lives watched)
+BENCHES := $(addprefix $(B)/bench/,rays growth split coordinator lives watched crowd)
 bench_SRC := $(filter-out $(BENCHES:$(B)/%=%.c),$(wildcard bench/*.c))
 EMBREE := $(if $(filter release,$(CONFIG)),$(wildcard /usr/include/embree3/rtcore.h))
 bench/embree_FLAGS := $(if $(EMBREE),-DBENCH_EMBREE)

@@ -6,16 +6,25 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include "wire/message.h"
+#include "wire/sums.h"
 
-enum { PLANES = 4, LENGTH_BYTES = 4, BODY_MOST = 1 << 20 };
+enum { PLANES = 4, LENGTH_BYTES = 4, BODY_MOST = 1 << 20, HELD_MOST = 64, PACE_MS = 4 };
+
+typedef struct held_unit { /* assigned, and not due yet */
+    uint64_t due_us, job;
+    wire_unit unit;
+} held_unit;
 
 typedef struct null_worker {
     void *socket;
-    uint64_t epoch, incarnation;
+    uint64_t epoch, incarnation, free_us; /* free_us: when it has traced all that it holds */
+    held_unit held[HELD_MOST];            /* in the order in which they are due */
+    unsigned holds;
 } null_worker;
 
 static uint8_t body[WIRE_MAX_HEAD + BODY_MOST], noise[BODY_MOST];
@@ -73,8 +82,57 @@ static void send_out(null_worker *w, uint32_t payload_bytes)
 
 static void say_hello(null_worker *w)
 {
-    out = (wire_message){.type = WIRE_HELLO, .hello = {w->incarnation, 1, 0, "null", "bench", "none"}};
+    out = (wire_message){.type = WIRE_HELLO, .hello = {w->incarnation, 1, 0, "", "bench", "none"}};
+    (void)snprintf(out.hello.name, sizeof out.hello.name, "null-%u", (unsigned)(w->incarnation >> 32));
     send_out(w, 0);
+}
+
+static uint64_t clock_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Sums of a picture that can be told from nothing: colours that change slowly over it. */
+static uint32_t colour_sums(const wire_unit *u, uint8_t *bytes)
+{
+    static wire_packer *packer;
+    static uint64_t sums[BODY_MOST / 8];
+    uint32_t values = 3 * u->width * u->height;
+    if (!packer && !(packer = wire_packer_new())) fail("memory");
+    if (values > sizeof sums / sizeof *sums || wire_sums_bound(values) > BODY_MOST) fail("a tile too large for this bench");
+    for (uint32_t i = 0; i < values; i += 3) {
+        uint32_t x = u->x + i / 3 % u->width, y = u->y + i / 3 / u->width;
+        sums[i] = (uint64_t)u->sample_count * (uint64_t)((x * 97 + noise[i]) % 600000 + 50000);
+        sums[i + 1] = (uint64_t)u->sample_count * (uint64_t)((y * 211 + noise[i + 1]) % 400000 + 90000);
+        sums[i + 2] = (uint64_t)u->sample_count * (uint64_t)(((x + y) * 131 + noise[i + 2]) % 700000 + 120000);
+    }
+    return (uint32_t)wire_sums_encode(packer, sums, values, bytes);
+}
+
+static void hold(null_worker *w, const bench_load *load)
+{
+    uint64_t now_us = clock_us();
+    for (unsigned i = 0; i < in.assign.count && w->holds < HELD_MOST; i++) {
+        w->free_us = (w->free_us > now_us ? w->free_us : now_us) + load->unit_us;
+        w->held[w->holds++] = (held_unit){.due_us = w->free_us, .job = in.assign.job, .unit = in.assign.units[i]};
+    }
+}
+
+/* Returns what is due by now. */
+static void give_back(null_worker *w, const bench_load *load, uint64_t now_us)
+{
+    unsigned due = 0;
+    for (; due < w->holds && w->held[due].due_us <= now_us; due++) {
+        const wire_unit *u = &w->held[due].unit;
+        uint64_t paths = (uint64_t)u->width * u->height * u->sample_count;
+        out = (wire_message){.type = WIRE_RESULT, .result = {w->epoch, w->held[due].job, u->lease, u->unit, paths, 2 * paths, load->unit_us, u->y, u->height, 0, 0, load->unit_us}};
+        size_t head = wire_encode(&out, body, WIRE_MAX_HEAD);
+        if (zmq_send(w->socket, body, head + colour_sums(u, body + head), ZMQ_DONTWAIT) < 0) fail("send");
+    }
+    w->holds -= due;
+    memmove(w->held, w->held + due, w->holds * sizeof *w->held);
 }
 
 static void answer_assignment(null_worker *w, const bench_load *load)
@@ -92,7 +150,8 @@ static void handle(null_worker *w, const bench_load *load, const void *bytes, si
     if (wire_decode(&in, bytes, size) != WIRE_OK) return;
     if (in.type == WIRE_WELCOME) w->epoch = in.welcome.epoch;
     if (in.type == WIRE_WHO) say_hello(w);
-    if (in.type == WIRE_ASSIGN) answer_assignment(w, load);
+    if (in.type == WIRE_ASSIGN && load->paced) hold(w, load);
+    else if (in.type == WIRE_ASSIGN) answer_assignment(w, load);
 }
 
 static int receive_all(null_worker *w, const bench_load *load)
@@ -107,6 +166,7 @@ static int receive_all(null_worker *w, const bench_load *load)
     return any;
 }
 
+/* With paced workers the poll is a short nap: of a thousand sockets some have always something to say. */
 static void run(const bench_load *load, unsigned first, unsigned count)
 {
     void *context = zmq_ctx_new();
@@ -125,7 +185,8 @@ static void run(const bench_load *load, unsigned first, unsigned count)
     for (;;) {
         int any = 0;
         for (unsigned i = 0; i < count; i++) any |= receive_all(&workers[i], load);
-        if (!any) (void)zmq_poll(items, (int)count, 100);
+        for (unsigned i = 0; load->paced && i < count; i++) give_back(&workers[i], load, clock_us());
+        if (!any) (void)zmq_poll(items, (int)count, load->paced ? PACE_MS : 100);
     }
 }
 

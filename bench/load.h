@@ -16,6 +16,7 @@ typedef struct bench_load {
     int bare;                 /* echo with a ROUTER instead of working for a coordinator */
     uint32_t payload_bytes;   /* of a bare message, beyond a RESULT's fields */
     uint32_t unit_us;         /* what a worker claims that a tile took */
+    int paced;                /* it lets that time pass, too, and returns a picture of plain colours instead of noise */
 } bench_load;
 
 /* Starts the processes; they run until bench_load_stop. Returns how many, or -1. */
