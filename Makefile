@@ -155,6 +155,7 @@ bench-coordinator: $(BENCHES) all ## what a tile costs the coordinator beside a 
 	$(B)/bench/coordinator -o out/bench-coordinator.json
 	$(B)/bench/coordinator --curve --workers 2,256 -o out/bench-coordinator-curve.json
 	$(B)/bench/lives -o out/bench-lives.json
+	$(B)/bench/watched -o out/bench-watched.json
 
 bench-workers: all ## how mobydock scales with workers
 	@mkdir -p out
