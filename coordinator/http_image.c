@@ -95,23 +95,23 @@ static int encode(co_answer *a, const co_http_route *route, co_view *view)
     return failed ? -1 : 0;
 }
 
-/* Pictures take memory and time: so many at once, the others wait. */
-static int begin_image(co_http *http)
+/* Pictures take memory and time: so many at once (weight: this one counts for so many), the others wait. */
+static int begin_image(co_http *http, unsigned weight)
 {
     const struct timespec until = co_after_ms(CLOCK_REALTIME, CO_HTTP_IMAGE_WAIT_MS);
     (void)pthread_mutex_lock(&http->lock);
     int late = 0;
-    while (http->images >= CO_HTTP_IMAGES && !late && !http->closing) late = pthread_cond_timedwait(&http->changed, &http->lock, &until) != 0;
-    int good = http->images < CO_HTTP_IMAGES && !http->closing;
-    http->images += (unsigned)good;
+    while (http->images + weight > CO_HTTP_IMAGES && !late && !http->closing) late = pthread_cond_timedwait(&http->changed, &http->lock, &until) != 0;
+    int good = http->images + weight <= CO_HTTP_IMAGES && !http->closing;
+    http->images += good ? weight : 0;
     (void)pthread_mutex_unlock(&http->lock);
     return good;
 }
 
-static void end_image(co_http *http)
+static void end_image(co_http *http, unsigned weight)
 {
     (void)pthread_mutex_lock(&http->lock);
-    http->images--;
+    http->images -= weight;
     (void)pthread_cond_broadcast(&http->changed);
     (void)pthread_mutex_unlock(&http->lock);
 }
@@ -122,7 +122,12 @@ void co_image_answer(co_answer *a, const co_http_route *route, co_http *http)
     co_board_job job;
     co_view *view = view_of(a, http->board, route->id, &job);
     if (!view) return;
-    if (!begin_image(http)) {
+    uint64_t pixels = (uint64_t)job.picture.width * job.picture.height;
+    unsigned weight = pixels > CO_HTTP_IMAGE_LARGE ? CO_HTTP_IMAGES : 1;
+    if (pixels > CO_HTTP_IMAGE_MOST) {
+        co_answer_error(a, 413, "a picture of %ux%u pixels is too large to be sent as a whole, expected at most %d; its pixels can be asked for in parts", job.picture.width,
+                        job.picture.height, CO_HTTP_IMAGE_MOST);
+    } else if (!begin_image(http, weight)) {
         co_answer_error(a, 503, "%d pictures are being made already: try again", CO_HTTP_IMAGES);
         a->retry_s = 2;
     } else {
@@ -132,7 +137,7 @@ void co_image_answer(co_answer *a, const co_http_route *route, co_http *http)
         } else {
             (void)snprintf(a->file_name, sizeof a->file_name, "job-%llu.%s", (unsigned long long)route->id, endings[route->image]);
         }
-        end_image(http);
+        end_image(http, weight);
     }
     co_view_release(view);
 }

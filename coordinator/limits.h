@@ -133,7 +133,9 @@ enum {
     CO_HTTP_IDLE_S = 30,           /* a connection on which nothing moves */
     CO_HTTP_STREAMS = 128,          /* browsers that are told of events */
     CO_HTTP_UPLOADS = 4,           /* scenes being received or compiled */
-    CO_HTTP_IMAGES = 4,            /* pictures being encoded; others wait for their turn */
+    CO_HTTP_IMAGES = 2,            /* pictures being encoded; others wait for their turn, and a large one works alone */
+    CO_HTTP_IMAGE_LARGE = 1 << 23, /* pixels: 100 MB while it is encoded */
+    CO_HTTP_IMAGE_MOST = 1 << 26,  /* pixels: 1 GB */
     CO_HTTP_IMAGE_WAIT_MS = 20000,
     CO_HTTP_PIXELS_MOST = 1 << 24, /* in one answer of raw pixels: 64 MiB */
     CO_HTTP_PIXEL_ROWS = 16,       /* rows of the answer made at once */
