@@ -32,7 +32,9 @@ static double py(const plane *p, double y) { return p->bottom - (p->bottom - p->
 
 static void speedup_axes(FILE *out, const bench_result *r, const plane *p, unsigned steps, const uint32_t *threads, unsigned count)
 {
-    if (r->machine.cpus < p->x_most && r->machine.cpus) {
+    uint32_t most = 0;
+    for (unsigned i = 0; i < count; i++) most = threads[i] > most ? threads[i] : most;
+    if (r->machine.cpus < most && r->machine.cpus) {
         double from = px(p, r->machine.cpus);
         fprintf(out, "<rect class=\"beyond\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", from, p->top, p->right - from, p->bottom - p->top);
         fprintf(out, "<text x=\"%.1f\" y=\"%.1f\">more threads than the %u CPUs</text>", from + 12, p->top + 22, r->machine.cpus);

@@ -90,7 +90,7 @@ static void time_figure(FILE *out, double seconds, const char *what)
 
 static void figures(FILE *out, const bench_result *r, const bench_row *best)
 {
-    co_account_report all = r->sample_count ? bench_steady_account(r) : bench_account(best);
+    co_account_report all = best ? bench_account(best) : bench_steady_account(r);
     fputs("<div class=\"figures\">", out);
     if (best) {
         const bench_row *base = bench_base(r, best);
@@ -101,6 +101,11 @@ static void figures(FILE *out, const bench_result *r, const bench_row *best)
     time_figure(out, co_latency_us(&all, 0.5) * 1e-6, "tile latency, median");
     time_figure(out, co_latency_us(&all, 0.99) * 1e-6, "tile latency, 99th percentile");
     if (best) time_figure(out, best->life.join_s, "from starting a worker to its first tile");
+    if (r->sample_count) {
+        figure(out, "%.1f", all.wall_us ? (double)all.rays / (double)all.wall_us : 0, "M", "rays a second");
+        figure(out, "%.0f", all.joins, "", "workers joined");
+        figure(out, "%.0f", all.losses, "", "workers lost");
+    }
     figure(out, "%.0f", all.tiles ? (double)all.cpu_us / (double)all.tiles : 0, "µs", "of the coordinator a tile");
     figure(out, "%.3f", 100 * bench_worst_error(r), "%", "accounting error");
     fputs("</div>", out);
