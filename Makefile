@@ -200,6 +200,35 @@ arm64: ## cross-build build/arm64/mobyray and its unit tests for 64-bit ARM; tes
 	@docker/sysroot.sh arm64 build/arm64/sysroot
 	@$(MAKE) --no-print-directory $(JOBS) CONFIG=arm64 build/arm64/mobyray tests
 
+# ---- the container image -------------------------------------------------------------------------------------------
+# Its mobyray is linked with what Debian has as archives, and with a small libcurl: docs/IMAGE.md says why.
+IMAGE ?= mobyray
+BASE_IMAGE ?= debian:bookworm-slim
+IMAGE_ARCH := $(if $(filter aarch64,$(MACHINE)),arm64,amd64)
+IMAGE_LIBS = -Wl,--as-needed -Wl,-Bstatic -lzmq -lsodium -lbsd -lmd -ldeflate -lzstd $(if $(filter libmicrohttpd,$(PACKAGES)),-lmicrohttpd) \
+  -Wl,-Bdynamic $(if $(filter libcurl,$(PACKAGES)),$(B)/curl/libcurl.a) -lcjson -lOpenEXRCore-3_1 -lassimp -lstdc++ -lm -pthread
+export VERSION
+image_environment = COMMIT="$${COMMIT-$$(git describe --always --dirty 2>/dev/null)}" SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
+
+.PHONY: image image-arm64 image-root sbom
+image: ## build the container image $(IMAGE) by docker/Dockerfile, reproducibly; BASE_IMAGE=... is what it is built in
+	@export $(image_environment); docker build -f docker/Dockerfile -t $(IMAGE) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg COMMIT="$$COMMIT" \
+	  --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" --build-arg VERSION=$(VERSION) --build-arg CREATED="$$(date -u -d "@$$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" .
+
+image-arm64: ## the same for 64-bit ARM, cross-built here: $(IMAGE):arm64
+	@docker/deps.sh build arm64 image
+	@docker/sysroot.sh arm64 build/arm64/sysroot
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=arm64 image-root
+	@export $(image_environment); docker/import.sh arm64 build/arm64/image $(IMAGE):arm64
+
+image-root: $(B)/image/mobyray $(MODEL_STAMP) # the image's file system: build/release/image/root; docker/Dockerfile copies it
+	@export $(image_environment); docker/rootfs.sh $(IMAGE_ARCH) $< $<.linked $(B)/curl $(B)/image $(SYSROOT)
+
+sbom: image-root ## what an image built here would hold: out/sbom.spdx.json
+	@mkdir -p out
+	cp $(B)/image/root/usr/share/mobyray/sbom.spdx.json out/sbom.spdx.json
+	@echo "the bill of materials is in out/sbom.spdx.json"
+
 rays-plugin: ## build/mobyray-rays.so: the kernels behind the five functions of the ray benchmark
 	@$(MAKE) --no-print-directory CONFIG=pic build/mobyray-rays.so
 
@@ -219,6 +248,15 @@ help: ## this list
 $(BIN): $(B)/cli/main.o $(B)/libcli.a $(ARCHIVES) | build/curve.ok
 	$(call say,link,$@)
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+$(B)/image/mobyray: $(B)/cli/main.o $(B)/libcli.a $(ARCHIVES) $(B)/docker/absent.o | $(if $(filter libcurl,$(PACKAGES)),$(B)/curl/libcurl.a)
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(CC) $(CFLAGS) $(LDFLAGS) -s -Wl,--gc-sections -Wl,--trace -o $@ $^ $(IMAGE_LIBS) > $@.linked
+
+$(B)/curl/libcurl.a: docker/curl.sh
+	@docker/deps.sh image
+	docker/curl.sh $(B)/curl $(if $(filter arm64,$(CONFIG)),"$(CC)" aarch64-linux-gnu)
 
 # Keys need CURVE. 126: built for another machine, cannot be run here; the program looks, too, when it starts.
 build/curve.ok:

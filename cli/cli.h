@@ -23,7 +23,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command render_command, submit_command, status_command, cancel_command, simulate_command, coordinator_command, worker_command, scene_command, bench_command, autoscale_command, metrics_command,
-    ping_command, keygen_command, token_command, help_command, version_command;
+    ping_command, keygen_command, token_command, prepare_command, help_command, version_command;
 
 /* All of them, in the order of the help text; NULL ends the list. */
 extern const cli_command *const cli_commands[];

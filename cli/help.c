@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 
 const cli_command *const cli_commands[] = {&render_command, &submit_command, &status_command, &cancel_command, &coordinator_command, &worker_command, &scene_command,
-                                           &bench_command,  &simulate_command, &autoscale_command, &metrics_command, &ping_command,   &keygen_command,      &token_command,  &help_command,   &version_command, NULL};
+                                           &bench_command,  &simulate_command, &autoscale_command, &metrics_command, &ping_command,   &keygen_command,      &token_command, &prepare_command,  &help_command,   &version_command, NULL};
 
 const cli_command *cli_find(const char *name)
 {

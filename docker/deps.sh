@@ -1,9 +1,8 @@
 #!/bin/sh
 # The Debian packages that mobyray needs: the one list for the Makefile, CI and the container image.
 #
-#   docker/deps.sh SET...          installs what is missing of the sets (build, test, fuzz, lint, docker, bench, arm64); as another user than
+#   docker/deps.sh SET...          installs what is missing of the sets (build, test, fuzz, lint, docker, bench, arm64, image); as another user than
 #                                  root it prints the command to run instead and fails
-#   docker/deps.sh runtime BINARY  prints the packages that BINARY's shared libraries come from
 set -eu
 
 build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev"
@@ -12,12 +11,8 @@ fuzz="libclang-rt-dev"
 lint="clang-tidy cppcheck shellcheck"
 docker="docker.io docker-compose"
 bench="libembree-dev"
+image="dpkg-dev" # to build libcurl from Debian's source
 arm64="gcc-aarch64-linux-gnu qemu-user"
-
-if [ "${1-}" = runtime ]; then
-    ldd "$2" | awk '/=>/ {print $1}' | while read -r soname; do dpkg -S "*/$soname" | head -n 1; done | cut -d: -f1 | sort -u
-    exit
-fi
 
 missing=
 for set in "$@"; do
@@ -29,7 +24,8 @@ for set in "$@"; do
         docker) packages=$docker ;;
         bench) packages=$bench ;;
         arm64) packages=$arm64 ;;
-        *) echo "deps.sh: unknown set '$set', expected build, test, fuzz, lint, docker, bench or arm64" >&2; exit 2 ;;
+        image) packages=$image ;;
+        *) echo "deps.sh: unknown set '$set', expected build, test, fuzz, lint, docker, bench, arm64 or image" >&2; exit 2 ;;
     esac
     for package in $packages; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"

@@ -4,13 +4,14 @@
 #   docker/sysroot.sh ARCH DIR     ARCH is Debian's name, such as arm64
 #
 # apt resolves and downloads with a state of its own inside of DIR and dpkg-deb unpacks: the system's packages stay as they are (not all of
-# ours can be installed for two architectures at once), and no root is needed. Nothing is done when DIR is complete already.
+# ours can be installed for two architectures at once), and no root is needed. DIR/packages says which package (version, source, its version) each
+# library is of. Nothing is done when DIR is complete already.
 set -eu
 
 arch=$1 dir=$2
 packages="libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev"
 
-[ "$(cat "$dir/complete" 2>/dev/null || true)" = "$arch $packages" ] && exit 0
+[ "$(cat "$dir/complete" 2>/dev/null || true)" = "$arch $packages" ] && [ -f "$dir/packages" ] && exit 0
 rm -rf "$dir"
 mkdir -p "$dir/apt/lists/partial" "$dir/apt/archives/partial"
 dir=$(cd "$dir" && pwd)
@@ -28,6 +29,9 @@ fetch update
 fetch install -y --no-install-recommends --download-only $packages >/dev/null
 for package in "$dir"/apt/archives/*.deb; do
     dpkg-deb -x "$package" "$dir"
-done
+    # shellcheck disable=SC2016 # dpkg-deb's own variables
+    of=$(dpkg-deb -W --showformat='${Package} ${Version} ${source:Package} ${source:Version}' "$package")
+    dpkg-deb -c "$package" | sed -n 's/^[^d].* \.\(\/[^ ]*\.\(a\|o\|so[.0-9]*\)\)\( -> .*\)\{0,1\}$/\1/p' | sed "s|^|$of |"
+done > "$dir/packages"
 rm -rf "$dir/apt"
 echo "$arch $packages" > "$dir/complete"

@@ -9,7 +9,11 @@ import stat
 import pytest
 
 TINY = ("--size", "32x24", "--spp", "2")
+<<<<<<< HEAD
 COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "metrics", "ping", "help", "version")
+=======
+COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "ping", "prepare", "help", "version")
+>>>>>>> e7b13d1 (The image is FROM scratch: mobyray, the loader, the libraries it names, scenes and an SPDX bill of materials; no shell)
 
 
 @pytest.fixture
@@ -239,3 +243,24 @@ def test_bench(mobyray, cornell):
     assert [run["workers"] for run in bench["runs"]] == [1, 2]
     assert all(run["seconds"] > 0 and run["rays_per_s"] > 0 and run["tiles"] > 0 for run in bench["runs"])
     assert bench["runs"][0]["efficiency"] == 1
+
+
+def test_prepare_makes_a_folder_for_the_owner_of_its_parent(mobyray, tmp_path):
+    group = os.getegid()
+    mobyray("prepare", tmp_path / "out", "--group", group)
+    mobyray("prepare", f"{tmp_path}/out/", "--group", group)  # again: content with what is there
+    made = (tmp_path / "out").stat()
+    assert stat.S_ISDIR(made.st_mode) and stat.S_IMODE(made.st_mode) == 0o775
+    assert (made.st_uid, made.st_gid) == (tmp_path.stat().st_uid, group)
+
+
+@pytest.mark.parametrize("place", ("link", "file"))
+def test_prepare_refuses_what_is_no_folder(mobyray, tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path.parent)
+    assert f"{place}: is not a folder" in mobyray("prepare", tmp_path / place, code=1).stderr
+
+
+@pytest.mark.parametrize("name", (".", "/", "x/.."))
+def test_prepare_wants_a_name(mobyray, name):
+    assert "expected the name of a folder to make" in mobyray("prepare", name, code=2).stderr

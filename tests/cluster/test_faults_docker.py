@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 import time
 
@@ -41,9 +40,8 @@ def old_image(image, tmp_path_factory):
     limits.write_text(limits.read_text().replace(f"WIRE_VERSION = {version}", f"WIRE_VERSION = {version - 1}"))
     run("make", "-C", folder, "-j2", "build/mobyray", timeout=900)
     context = folder / "context"
-    context.mkdir()
-    shutil.copy(folder / "build" / "mobyray", context / "mobyray")
-    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY mobyray /usr/local/bin/mobyray\n")
+    run("docker/rootfs.sh", run("dpkg", "--print-architecture").strip(), "build/mobyray", "/dev/null", "none", context, cwd=folder)
+    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY root/ /\n")
     run("docker", "build", "-q", "-t", OLD_IMAGE, context)
     return version
 
