@@ -218,10 +218,11 @@ image: ## build the container image $(IMAGE) by docker/Dockerfile, reproducibly;
 image-arm64: ## the same for 64-bit ARM, cross-built here: $(IMAGE):arm64
 	@docker/deps.sh build arm64 image
 	@docker/sysroot.sh arm64 build/arm64/sysroot
+	@$(MAKE) --no-print-directory $(JOBS) build/tools/squeezed.stamp
 	@$(MAKE) --no-print-directory $(JOBS) CONFIG=arm64 image-root
 	@export $(image_environment); docker/import.sh arm64 build/arm64/image $(IMAGE):arm64
 
-image-root: $(B)/image/mobyray $(MODEL_STAMP) # the image's file system: build/release/image/root; docker/Dockerfile copies it
+image-root: $(B)/image/mobyray $(if $(filter release,$(CONFIG)),build/tools/squeezed.stamp) # the image's file system: build/release/image/root; docker/Dockerfile copies it
 	@export $(image_environment); docker/rootfs.sh $(IMAGE_ARCH) $< $<.linked $(B)/curl $(B)/image $(SYSROOT)
 
 sbom: image-root ## what an image built here would hold: out/sbom.spdx.json
@@ -329,6 +330,11 @@ $(MODEL): $(MODEL_SRC:%.c=build/tools/%.o)
 build/tools/mobydock.stamp: $(MODEL)
 	$(call say,model,scenes/mobydock)
 	$(MODEL) scenes/mobydock >/dev/null
+	@touch $@
+
+build/tools/squeezed.stamp: tracer/scene/squeeze.c $(MODEL_STAMP) | build/mobyray
+	$(call say,model,squeezed for the image)
+	for mesh in scenes/*/*.ply; do mkdir -p build/tools/squeezed/$${mesh%/*} && build/mobyray scene squeeze $$mesh -o build/tools/squeezed/$$mesh || exit 1; done
 	@touch $@
 
 -include $(shell find build -name sysroot -prune -o -type f -name '*.d' -print 2>/dev/null)

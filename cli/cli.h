@@ -75,7 +75,8 @@ int cli_check_output(const char *path, mr_error *err);
 /* The same for a file of any ending (a report, a pack). */
 int cli_check_writable(const char *path, mr_error *err);
 
-/* Writes a text file as a whole or not at all. */
+/* Writes a file as a whole or not at all; a text gets a line end. */
+int cli_write_bytes(const char *path, const void *bytes, size_t size_bytes, mr_error *err);
 int cli_write_file(const char *path, const char *text, mr_error *err);
 
 double cli_now(void); /* seconds, monotonic */

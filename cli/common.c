@@ -158,7 +158,7 @@ int cli_check_output(const char *path, mr_error *err)
     return status == MR_OK ? cli_check_writable(path, err) : status;
 }
 
-int cli_write_file(const char *path, const char *text, mr_error *err)
+int cli_write_bytes(const char *path, const void *bytes, size_t size_bytes, mr_error *err)
 {
     char temporary[4096];
     if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
@@ -168,9 +168,19 @@ int cli_write_file(const char *path, const char *text, mr_error *err)
     mode_t mask = umask(0);
     (void)umask(mask);
     FILE *stream = fdopen(file, "w");
-    int failed = !stream || fprintf(stream, "%s\n", text) < 0 || fchmod(file, 0666 & ~mask) != 0;
+    int failed = !stream || fwrite(bytes, 1, size_bytes, stream) != size_bytes || fchmod(file, 0666 & ~mask) != 0;
     if (stream ? fclose(stream) != 0 : close(file) != 0) failed = 1;
     if (!failed && rename(temporary, path) == 0) return MR_OK;
     (void)unlink(temporary);
     return mr_fail(err, MR_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+}
+
+int cli_write_file(const char *path, const char *text, mr_error *err)
+{
+    char *line;
+    int length = asprintf(&line, "%s\n", text);
+    if (length < 0) return mr_fail(err, MR_FAILED, "%s: no memory", path);
+    int status = cli_write_bytes(path, line, (size_t)length, err);
+    free(line);
+    return status;
 }

@@ -94,7 +94,12 @@ echo "linked libstb-dev stb" >> "$contents"
 cut -d' ' -f2 "$contents" | sort -u | while read -r package; do copyright_of "$package"; done
 [ ! -f LICENSE ] || install -D -m 644 LICENSE "$root/usr/share/doc/mobyray/copyright"
 
-find scenes -name scene.json -o -name '*.ply' | while read -r file; do install -D -m 644 "$file" "$root/$file"; done
+# Meshes go in squeezed where make has done that (`mobyray scene squeeze`): a tenth of the room, the same bytes when they are read.
+find scenes -name scene.json -o -name '*.ply' | while read -r file; do
+    from=build/tools/squeezed/$file
+    [ -f "$from" ] || from=$file
+    install -D -m 644 "$from" "$root/$file"
+done
 mkdir -p "$root/etc" "$root/tmp"
 chmod 1777 "$root/tmp"
 echo "hosts: files dns" > "$root/etc/nsswitch.conf"

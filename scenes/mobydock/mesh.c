@@ -72,11 +72,18 @@ static uint8_t *put_v3(uint8_t *out, v3 a)
     return put_float(put_float(put_float(out, a.x), a.y), a.z);
 }
 
+/* On a grid of a tenth of a millimetre, normals on one of half a milliradian: far below what a pixel shows, the same from every libm, and what
+ * `mobyray scene squeeze` makes small. */
+static v3 snapped(v3 a, double steps)
+{
+    return (v3){floor(a.x * steps + 0.5) / steps, floor(a.y * steps + 0.5) / steps, floor(a.z * steps + 0.5) / steps};
+}
+
 static void write_body(const mesh *m, FILE *file)
 {
     for (int i = 0; i < m->vertices; i++) {
         const vertex *v = &m->v[i];
-        uint8_t b[27], *end = put_v3(put_v3(b, v->p), v->n);
+        uint8_t b[27], *end = put_v3(put_v3(b, snapped(v->p, 8192)), snapped(v->n, 2048));
         end[0] = v->c.r, end[1] = v->c.g, end[2] = v->c.b;
         fwrite(b, 1, sizeof b, file);
     }

@@ -32,6 +32,8 @@ void mesh_triangle(mesh *m, int a, int b, int c);
 /* A convex polygon of n corners, anticlockwise from outside, with its own flat normal; a degenerate one is left out. */
 void mesh_polygon(mesh *m, const v3 *p, int n, rgb c);
 void mesh_quad(mesh *m, v3 a, v3 b, v3 c, v3 d, rgb color);
+/* Numbers vertices and triangles anew, neighbours near one another; the surface stays what it is. Returns 0, or 1 without memory. */
+int mesh_order(mesh *m);
 /* Writes DIR/NAME as binary little-endian PLY, prints its counts; returns 0, or 1 after a message on stderr. */
 int mesh_write(const mesh *m, const char *dir, const char *name);
 void mesh_free(mesh *m);

@@ -35,7 +35,7 @@ static int write_part(const char *dir, const char *name, void (*make)(mesh *m))
 {
     mesh m = {0};
     make(&m);
-    int status = mesh_write(&m, dir, name);
+    int status = mesh_order(&m) || mesh_write(&m, dir, name);
     mesh_free(&m);
     return status;
 }
@@ -48,7 +48,7 @@ static int write_marks(const char *dir)
         mesh m = {0};
         make_marks(&m, i);
         (void)snprintf(name, sizeof name, "marks-%d.ply", i);
-        status = mesh_write(&m, dir, name);
+        status = mesh_order(&m) || mesh_write(&m, dir, name);
         mesh_free(&m);
     }
     return status;

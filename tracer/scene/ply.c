@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tracer/scene/limits.h"
+#include "tracer/scene/squeeze.h"
 
 typedef struct cursor {
     const uint8_t *at, *end; /* *end is a NUL */
@@ -221,13 +222,24 @@ static bool has_normals(const mr_ply_header *header)
     return false;
 }
 
+/* The file's bytes, those of a squeezed one unfolded; the caller frees them. */
+static int read_file(const char *path, char **text, size_t *size_bytes, mr_error *err)
+{
+    int status = mr_file_read(path, MR_SCENE_MAX_FILE_BYTES, text, size_bytes, err);
+    if (status != MR_OK || !mr_is_squeezed(*text, *size_bytes)) return status;
+    char *squeezed = *text;
+    status = mr_unsqueeze(squeezed, *size_bytes, text, size_bytes, path, err);
+    free(squeezed);
+    return status;
+}
+
 int mr_ply_read(mr_model *model, const char *path, bool *normals_found, mr_error *err)
 {
     char *text;
     size_t size_bytes, data = 0;
     mr_ply_header *header = malloc(sizeof *header);
     if (!header) return mr_fail(err, MR_FAILED, "%s: no memory", path);
-    int status = mr_file_read(path, MR_SCENE_MAX_FILE_BYTES, &text, &size_bytes, err);
+    int status = read_file(path, &text, &size_bytes, err);
     if (!status) {
         status = mr_ply_parse_header(header, text, size_bytes, &data, path, err);
         reader r = {.in = {(const uint8_t *)text + data, (const uint8_t *)text + size_bytes, header->format, false}, .model = model, .name = path, .err = err};
