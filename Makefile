@@ -131,7 +131,7 @@ unit: $(TESTS) # runs the C tests; every one runs, then the first failure counts
 
 chaos: deps-test ## the fault tests at full size (tests/FAULTS.md); `make test` runs a short form of each
 	@$(MAKE) --no-print-directory $(JOBS) all tests
-	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) MEDDLER=$(CURDIR)/$(MEDDLER) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py $(PYTEST_FLAGS)
+	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) MEDDLER=$(CURDIR)/$(MEDDLER) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py tests/cluster/test_image.py $(PYTEST_FLAGS)
 
 bench: bench-rays bench-growth bench-split bench-coordinator bench-workers ## all of the following five: tables, and JSON in out/
 
@@ -195,10 +195,11 @@ headers: deps ## check that each header compiles alone
 layers: ## check includes against the layers: who may know whom
 	@docker/layers.sh
 
-arm64: ## cross-build build/arm64/mobyray and its unit tests for 64-bit ARM; tests/cluster/test_arm64.py runs them under qemu
-	@docker/deps.sh build arm64
+arm64: ## cross-build build/arm64/mobyray, its unit tests and its image's files for 64-bit ARM; tests/cluster/test_arm64.py runs them under qemu
+	@docker/deps.sh build arm64 image
 	@docker/sysroot.sh arm64 build/arm64/sysroot
-	@$(MAKE) --no-print-directory $(JOBS) CONFIG=arm64 build/arm64/mobyray tests
+	@$(MAKE) --no-print-directory $(JOBS) build/tools/squeezed.stamp
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=arm64 build/arm64/mobyray tests image-root
 
 # ---- the container image -------------------------------------------------------------------------------------------
 # Its mobyray is linked with what Debian has as archives, and with a small libcurl: docs/IMAGE.md says why.
@@ -215,11 +216,11 @@ image: ## build the container image $(IMAGE) by docker/Dockerfile, reproducibly;
 	@export $(image_environment); docker build -f docker/Dockerfile -t $(IMAGE) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg COMMIT="$$COMMIT" \
 	  --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" --build-arg VERSION=$(VERSION) --build-arg CREATED="$$(date -u -d "@$$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" .
 
-image-arm64: ## the same for 64-bit ARM, cross-built here: $(IMAGE):arm64
-	@docker/deps.sh build arm64 image
-	@docker/sysroot.sh arm64 build/arm64/sysroot
-	@$(MAKE) --no-print-directory $(JOBS) build/tools/squeezed.stamp
-	@$(MAKE) --no-print-directory $(JOBS) CONFIG=arm64 image-root
+.PHONY: image-again
+image-again: ## build it twice and compare the layers
+	@export $(image_environment); docker/reproducible.sh $(BASE_IMAGE) --build-arg COMMIT="$$COMMIT" --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH"
+
+image-arm64: arm64 ## the same for 64-bit ARM, cross-built here: $(IMAGE):arm64
 	@export $(image_environment); docker/import.sh arm64 build/arm64/image $(IMAGE):arm64
 
 image-root: $(B)/image/mobyray $(if $(filter release,$(CONFIG)),build/tools/squeezed.stamp) # the image's file system: build/release/image/root; docker/Dockerfile copies it

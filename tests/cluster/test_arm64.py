@@ -12,9 +12,11 @@ import subprocess
 import pytest
 
 import waiting
+from containers import IMAGE
 from running import MOBYRAY, ROOT, Watched, clean_environment
 
 BUILD = ROOT / "build" / "arm64"
+ROOT_FILES = BUILD / "image" / "root"  # the container image's file system
 QEMU = ["qemu-aarch64", "-L", str(BUILD / "sysroot")]
 UNITS = ("test_kernel", "test_render", "test_math", "test_sampler", "test_film")
 LIMIT_S = 900  # of one program; an emulated CPU is some 20 times slower
@@ -30,7 +32,7 @@ def unavailable(reason):
 def brought_up_to_date():
     environment = {key: value for key, value in clean_environment().items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "CC", "CFLAGS", "CONFIG")}
     targets = [f"build/arm64/tests/unit/{name}" for name in UNITS]
-    done = subprocess.run(["make", f"-j{os.cpu_count()}", "CONFIG=arm64", "build/arm64/mobyray", *targets], cwd=ROOT, env=environment,
+    done = subprocess.run(["make", f"-j{os.cpu_count()}", "CONFIG=arm64", "build/arm64/mobyray", "image-root", *targets], cwd=ROOT, env=environment,
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -98,10 +100,12 @@ def test_the_same_bits_of_mobydock(emulated, scenes, tmp_path):
     assert image_hash(emulated, pack, tmp_path, *options) == image_hash([MOBYRAY], pack, tmp_path, *options)
 
 
-def test_workers_of_both_kinds_in_one_cluster(emulated, cluster, mobyray, reference, scenes):
+def test_workers_of_both_kinds_in_one_cluster(cluster, mobyray, reference, scenes):
+    """The ARM worker is the container image's: its program, its loader, its libraries, and no file beside them."""
     picture = ("--size", "192x192", "--spp", "16")
     coordinator = cluster.coordinator()
-    other = Watched([*emulated, "worker", "--coordinator", cluster.endpoint, "--threads", "1"], mobyray.folder, {})
+    in_image = ["qemu-aarch64", "-L", ROOT_FILES, ROOT_FILES / "usr" / "bin" / "mobyray"]
+    other = Watched([*in_image, "worker", "--coordinator", cluster.endpoint, "--threads", "1"], mobyray.folder, {})
     try:
         waiting.log_has(coordinator, r"worker 1 \(.*neon\) joined")
         cluster.worker()
@@ -111,6 +115,20 @@ def test_workers_of_both_kinds_in_one_cluster(emulated, cluster, mobyray, refere
         other.end()
     assert json.loads((mobyray.folder / "report.json").read_text())["workers_seen"] == 2
     assert (mobyray.folder / "out.png").read_bytes() == reference(scenes / "cornell", *picture)
+
+
+def test_the_image(engine):
+    """Put together from its files, without running anything: it says what it is for, and has the settings of the Dockerfile."""
+    name = f"{IMAGE}-arm64"
+    subprocess.run([ROOT / "docker" / "import.sh", "arm64", BUILD / "image", name], env=clean_environment(VERSION="1", COMMIT="abc"), check=True)
+    told = json.loads(subprocess.run(["docker", "image", "inspect", name], stdout=subprocess.PIPE, check=True).stdout)[0]
+    assert (told["Os"], told["Architecture"]) == ("linux", "arm64")
+    settings = told["Config"]
+    assert settings["User"] == "65532:65532" and settings["Entrypoint"] == ["mobyray"] and settings["Cmd"] == ["help"]
+    assert settings["Healthcheck"]["Test"] == ["CMD", "mobyray", "ping"]
+    assert settings["Labels"]["org.opencontainers.image.revision"] == "abc"
+    saved = subprocess.run(f"docker save {name} | gzip -9 | wc -c", shell=True, stdout=subprocess.PIPE, check=True).stdout
+    assert int(saved) <= 12_000_000
 
 
 @pytest.mark.parametrize("name", UNITS)
