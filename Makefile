@@ -23,8 +23,8 @@ SYSROOT := $(CURDIR)/$(B)/sysroot
 override CC := aarch64-linux-gnu-gcc --sysroot=$(SYSROOT)
 override AR := aarch64-linux-gnu-ar
 CROSS_CLANG := --target=aarch64-linux-gnu --sysroot=$(SYSROOT)
-export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
-export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/aarch64-linux-gnu/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
+# In the command, since make 4.3 exports nothing to $(shell).
+CROSS_PKG_CONFIG := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/aarch64-linux-gnu/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
 endif
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
@@ -43,8 +43,8 @@ SAME_BITS := -ffp-contract=off -fno-math-errno -fno-trapping-math
 # pkg-config runs when the first file is compiled, not when make starts: `make render` installs it first.
 PACKAGES := libzmq libcjson stb libdeflate OpenEXR assimp libsodium libzstd libmicrohttpd libcurl
 once = $(eval $(1) := $(2))$($(1))
-PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g'))
-PKG_LIBS = $(call once,PKG_LIBS,$(filter-out %OpenEXR-3_1 %OpenEXRUtil-3_1 %Iex-3_1 %IlmThread-3_1 %Imath-3_1,$(shell pkg-config --libs $(PACKAGES))))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(CROSS_PKG_CONFIG) pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g'))
+PKG_LIBS = $(call once,PKG_LIBS,$(filter-out %OpenEXR-3_1 %OpenEXRUtil-3_1 %Iex-3_1 %IlmThread-3_1 %Imath-3_1,$(shell $(CROSS_PKG_CONFIG) pkg-config --libs $(PACKAGES))))
 
 BASE_CFLAGS = -D_GNU_SOURCE -I. $(CFLAGS) $(SANITIZE) $(WARNINGS) $(SAME_BITS) -ffile-prefix-map=$(CURDIR)=. -pthread -MMD -MP
 ALL_CFLAGS = -std=c11 $(BASE_CFLAGS) $(PKG_CFLAGS)
@@ -264,7 +264,7 @@ $(B)/curl/libcurl.a: docker/curl.sh
 build/curve.ok:
 	@mkdir -p build
 	@printf '#include <zmq.h>\nint main(void) { return zmq_has("curve") ? 0 : 3; }\n' | \
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $(shell pkg-config --cflags libzmq) -x c - -x none -o build/curve-probe $(shell pkg-config --libs libzmq)
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $(shell $(CROSS_PKG_CONFIG) pkg-config --cflags libzmq) -x c - -x none -o build/curve-probe $(shell $(CROSS_PKG_CONFIG) pkg-config --libs libzmq)
 	@build/curve-probe 2>/dev/null; status=$$?; [ $$status = 0 ] || [ $$status = 126 ] || \
 	{ echo "mobyray needs a libzmq that was built with CURVE (libsodium); this one was not: see pkg-config --libs libzmq" >&2; exit 1; }
 	@touch $@
@@ -334,7 +334,7 @@ build/tools/mobydock.stamp: $(MODEL)
 	@touch $@
 
 build/tools/squeezed.stamp: tracer/scene/squeeze.c $(MODEL_STAMP) | build/mobyray
-	$(call say,model,squeezed for the image)
+	$(call say,small,scenes)
 	for mesh in scenes/*/*.ply; do mkdir -p build/tools/squeezed/$${mesh%/*} && build/mobyray scene squeeze $$mesh -o build/tools/squeezed/$$mesh || exit 1; done
 	@touch $@
 
