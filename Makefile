@@ -207,7 +207,7 @@ IMAGE ?= mobyray
 BASE_IMAGE ?= debian:bookworm-slim
 IMAGE_ARCH := $(if $(filter aarch64,$(MACHINE)),arm64,amd64)
 IMAGE_LIBS = -Wl,--as-needed -Wl,-Bstatic -lzmq -lsodium -lbsd -lmd -ldeflate -lzstd $(if $(filter libmicrohttpd,$(PACKAGES)),-lmicrohttpd) \
-  -Wl,-Bdynamic $(if $(filter libcurl,$(PACKAGES)),$(B)/curl/libcurl.a) -lcjson -lOpenEXRCore-3_1 -lassimp -lstdc++ -lm -pthread
+  -Wl,-Bdynamic $(if $(filter libcurl,$(PACKAGES)),$(B)/curl/libcurl.a) -lcjson -lOpenEXRCore-3_1 -lassimp -l:libstdc++.so.6 -lm -pthread
 export VERSION
 image_environment = COMMIT="$${COMMIT-$$(git describe --always --dirty 2>/dev/null)}" SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
 

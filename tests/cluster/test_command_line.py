@@ -9,11 +9,7 @@ import stat
 import pytest
 
 TINY = ("--size", "32x24", "--spp", "2")
-<<<<<<< HEAD
-COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "metrics", "ping", "help", "version")
-=======
-COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "ping", "prepare", "help", "version")
->>>>>>> e7b13d1 (The image is FROM scratch: mobyray, the loader, the libraries it names, scenes and an SPDX bill of materials; no shell)
+COMMANDS = ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "scene", "bench", "autoscale", "metrics", "ping", "prepare", "help", "version")
 
 
 @pytest.fixture

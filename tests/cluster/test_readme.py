@@ -62,11 +62,7 @@ def test_mobyray_commands_run(block, tmp_path, endpoint):
 def test_every_environment_name_is_an_option():
     """MOBYRAY_ names of README and compose.yaml are ones that some command reads."""
     known = set()
-<<<<<<< HEAD
-    for command in ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "bench", "autoscale", "metrics", "ping", "keygen", "token"):
-=======
-    for command in ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "bench", "autoscale", "ping", "keygen", "token", "prepare"):
->>>>>>> e7b13d1 (The image is FROM scratch: mobyray, the loader, the libraries it names, scenes and an SPDX bill of materials; no shell)
+    for command in ("render", "submit", "status", "cancel", "simulate", "coordinator", "worker", "bench", "autoscale", "metrics", "ping", "keygen", "token", "prepare"):
         text = Runner(ROOT)("help", command, **clean_environment()).stdout
         known |= {"MOBYRAY_" + name.upper().replace("-", "_") for name in re.findall(r"--([a-z-]+)", text)}
     known |= {"MOBYRAY_KERNEL", "MOBYRAY_SCENE", "MOBYRAY_IMAGE", "MOBYRAY_HTTP_PORT"}  # the kernel's, and three that compose.yaml itself reads
