@@ -54,6 +54,7 @@ static int start(co_server *s, mr_error *err)
     if (!status && s->state) co_router_watch(s->router, co_state_fd(s));
     if (!status && s->config.mailbox) co_router_watch(s->router, co_mailbox_fd(s->config.mailbox));
     if (!status) co_board_opened(s->config.board, co_router_endpoint(s->router), s->epoch, co_now_us());
+    if (!status && s->config.board) co_server_show_step(s, co_now_us()); /* jobs of a former life, as far as they are */
     return status;
 }
 
@@ -172,9 +173,9 @@ int co_server_add_job(co_server *s, const mr_pack *pack, const mr_picture *pictu
     co_account_job(s->account, co_now_us(), j->id, co_server_cpu_us());
     j->submitted_us = co_now_us();
     if (s->config.board) j->view = co_view_new(&j->film, pack->settings, co_scheduler_plan(s->scheduler, j->id)); /* without memory for it: no picture to look at */
-    co_server_show_job(s, j);
     j->next = s->jobs;
     s->jobs = j;
+    co_server_show_job(s, j); /* before any of its work is given out */
     *out = j;
     return MR_OK;
 }

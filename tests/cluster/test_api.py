@@ -204,6 +204,19 @@ def test_a_pack_that_is_sent_is_rendered(start, cluster, mobyray, scenes, refere
         assert web.get(f"/api/v1/jobs/{job}/image.png") == reference(scenes / "cornell", *SMALL)
 
 
+def test_a_job_that_was_sent_outlives_the_coordinator(start, cluster, scenes, reference):
+    web = start("--state", "state", "--pictures", "pictures")
+    job = submit_scene(web, "cornell", width=96, height=64, spp=200)
+    cluster.worker()
+    waiting.until(lambda: web.job(job)["tiles_done"], "a tile on disk")
+    web.watched.signal(signal.SIGKILL)
+    web.watched.process.wait()
+    web = start("--state", "state", "--pictures", "pictures")
+    assert web.job(job)["tiles_done"] > 0, "what was in is in"
+    web.wait_for_job(job)
+    assert web.get(f"/api/v1/jobs/{job}/image.png") == reference(scenes / "cornell", "--size", "96x64", "--spp", 200)
+
+
 SECRET = b"the coordinator's own secret: 0123456789abcdef"
 
 
