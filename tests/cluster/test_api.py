@@ -206,7 +206,7 @@ def test_a_pack_that_is_sent_is_rendered(start, cluster, mobyray, scenes, refere
 
 def test_a_job_that_was_sent_outlives_the_coordinator(start, cluster, scenes, reference):
     web = start("--state", "state", "--pictures", "pictures")
-    job = submit_scene(web, "cornell", width=96, height=64, spp=200)
+    job = submit_scene(web, "cornell", width=96, height=64, spp=96)
     cluster.worker()
     waiting.until(lambda: web.job(job)["tiles_done"], "a tile on disk")
     web.watched.signal(signal.SIGKILL)
@@ -214,7 +214,7 @@ def test_a_job_that_was_sent_outlives_the_coordinator(start, cluster, scenes, re
     web = start("--state", "state", "--pictures", "pictures")
     assert web.job(job)["tiles_done"] > 0, "what was in is in"
     web.wait_for_job(job)
-    assert web.get(f"/api/v1/jobs/{job}/image.png") == reference(scenes / "cornell", "--size", "96x64", "--spp", 200)
+    assert web.get(f"/api/v1/jobs/{job}/image.png") == reference(scenes / "cornell", "--size", "96x64", "--spp", 96)
 
 
 SECRET = b"the coordinator's own secret: 0123456789abcdef"
@@ -251,7 +251,7 @@ def test_cancel(start):
 
 
 def test_a_worker_is_sent_home_when_it_is_done_with_what_it_has(start, cluster, scenes, reference, mobyray):
-    web = start(scenes / "cornell", *SMALL, "--spp", 200, "-o", "out.png")
+    web = start(scenes / "cornell", *SMALL, "--spp", 96, "-o", "out.png")
     leaving, staying = cluster.worker(), cluster.worker()
     waiting.until(lambda: len(web.json("/api/v1/workers")) == 2, "two workers")
     waiting.until(lambda: web.json("/api/v1/cluster")["tiles_done"], "tiles")
@@ -265,7 +265,7 @@ def test_a_worker_is_sent_home_when_it_is_done_with_what_it_has(start, cluster, 
     assert web.request("PUT", "/api/v1/workers/77/drain")[0] == 404
     web.wait_for_job(1)
     waiting.until(lambda: (mobyray.folder / "out.png").exists(), "the picture")
-    assert web.get("/api/v1/jobs/1/image.png") == reference(scenes / "cornell", *SMALL, "--spp", 200)
+    assert web.get("/api/v1/jobs/1/image.png") == reference(scenes / "cornell", *SMALL, "--spp", 96)
 
 
 # ---- streams ----
