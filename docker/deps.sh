@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev"
-test="prometheus libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap python3-selenium chromium chromium-driver"
+test="prometheus libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap python3-selenium chromium chromium-driver python3-yaml python3-pip iproute2 curl"
 fuzz="libclang-rt-dev"
 lint="clang-tidy cppcheck shellcheck"
 docker="docker.io docker-compose"
