@@ -106,6 +106,7 @@ static void write_traffic(co_text *t, const co_board_totals *now)
     one(t, "received_bytes_total", "counter", "Bytes from workers and clients.", now->bytes_in);
     one(t, "sent_bytes_total", "counter", "Bytes to workers and clients.", now->bytes_out);
     one(t, "strangers_total", "counter", "Connections turned away: no valid key, or another protocol.", now->strangers);
+    one(t, "refused_versions_total", "counter", "Hellos of workers of another protocol version, which were told so.", now->refused_versions);
 }
 
 /* ---- the process, by the names that Prometheus' own clients use ---- */
