@@ -67,14 +67,21 @@ static int on_container(engine *e, const char *method, const char *id, const cha
 
 /* ---- the engine ---- */
 
+/* The minor part of an API's version, as 1.41; 0: not of that form. */
+static unsigned minor_of(const char *version)
+{
+    unsigned long minor = strncmp(version, "1.", 2) ? 0 : strtoul(version + 2, NULL, 10);
+    return minor < 10000 ? (unsigned)minor : 0;
+}
+
 int engine_open(engine *e, const char *base, mr_error *err)
 {
     *e = (engine){ .http = NULL };
     cJSON *json = NULL;
     int status = http_open(&e->http, base, err);
     if (!status) status = engine_ask(e, "/version", &json, err);
-    unsigned least = 0, most = 0;
-    if (!status && (sscanf(engine_text(json, "MinAPIVersion"), "1.%u", &least) != 1 || sscanf(engine_text(json, "ApiVersion"), "1.%u", &most) != 1 || most < OLDEST_MINOR))
+    unsigned least = minor_of(engine_text(json, "MinAPIVersion")), most = minor_of(engine_text(json, "ApiVersion"));
+    if (!status && (!least || most < OLDEST_MINOR))
         status = mr_fail(err, MR_FAILED, "%s: expected a Docker engine with API 1.%d or later", base, OLDEST_MINOR);
     cJSON_Delete(json);
     unsigned minor = least > OUR_MINOR ? least : most < OUR_MINOR ? most : OUR_MINOR;

@@ -147,11 +147,12 @@ static double started_s(void)
 
 static void write_memory(co_text *t)
 {
-    unsigned long pages = 0, resident = 0;
+    char line[256], *rest;
     FILE *file = fopen("/proc/self/statm", "r");
-    int read = file ? fscanf(file, "%lu %lu", &pages, &resident) : 0;
+    int read = file && fgets(line, sizeof line, file);
     if (file) (void)fclose(file);
-    if (read != 2) return;
+    if (!read) return;
+    unsigned long pages = strtoul(line, &rest, 10), resident = strtoul(rest, NULL, 10);
     process(t, "virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", (double)pages * (double)sysconf(_SC_PAGESIZE));
     process(t, "resident_memory_bytes", "gauge", "Resident memory size in bytes.", (double)resident * (double)sysconf(_SC_PAGESIZE));
 }
