@@ -3,7 +3,7 @@
 
     bench/autoscale.py [--image mobyray] [--rounds 3] [--starts 20] [--max 6] [--cpus 0.3] [-o FILE.json]
 
-Each round gives a job to an idle cluster of one worker and follows it to its end and until all workers are gone: how long until `--max` workers have joined, how many were
+Each round gives a job to an idle cluster of one worker and follows it to its end and until all workers are gone: how long until the most workers had joined, how many were
 wished for beyond what was right, worker-seconds paid and used, tiles lost. Then workers are started one by one into a running render: from the engine's order to start to the first tile that
 is in. Workers get `--cpus` of a core each, so that they do not share what there is."""
 
@@ -95,7 +95,7 @@ def one_round(cluster, arguments):
     before = cluster.metrics()
     begun = last = time.monotonic()
     job = cluster.submit(arguments.size, arguments.spp)
-    seen = {"up_s": None, "peak": 0, "paid_s": 0.0, "done_s": None}
+    seen = {"up_s": None, "most": 0, "peak": 0, "paid_s": 0.0, "done_s": None}
 
     def follow():
         nonlocal last
@@ -104,8 +104,8 @@ def one_round(cluster, arguments):
         seen["paid_s"] += state["workers"] * (now - last)
         last = now
         seen["peak"] = max(seen["peak"], state["desired_workers"] or 0)
-        if state["workers"] >= arguments.max and seen["up_s"] is None:
-            seen["up_s"] = now - begun
+        if state["workers"] > seen["most"]:
+            seen["most"], seen["up_s"] = state["workers"], now - begun
         if seen["done_s"] is None and not cluster.running(job):
             seen["done_s"] = now - begun
         return seen["done_s"] is not None and state["workers"] == 0
@@ -160,7 +160,7 @@ def main():
         finally:
             cluster.compose("down", "--volumes", "--timeout", "5")
     for number, result in enumerate(rounds, 1):
-        print(f"round {number}: {arguments.max} workers after {result['up_s'] or float('nan'):.1f} s, done after {result['done_s']:.1f} s, all gone {result['down_s']:.1f} s later; "
+        print(f"round {number}: {result['most']} workers after {result['up_s']:.1f} s, done after {result['done_s']:.1f} s, all gone {result['down_s']:.1f} s later; "
               f"at most {result['peak']} wished for, {result['right']} right; {result['paid_s']:.1f} worker-seconds paid, {result['used_s']:.1f} used; {result['tiles_lost']:.0f} tiles lost, "
               f"{result['tiles_handed_back']:.0f} handed back")
     if took:

@@ -81,11 +81,10 @@ static int read_worker(const cJSON *json, scaler_worker *out)
 static int read_workers(const cJSON *json, scaler_wish *out, mr_error *err)
 {
     int size = cJSON_GetArraySize(json);
-    const cJSON *item;
     if (!cJSON_IsArray(json) || size > WORKERS_MOST) return mr_fail(err, MR_FAILED, "the coordinator's list of workers is none, or too long");
     out->list = calloc((size_t)size + 1, sizeof *out->list);
     if (!out->list) return mr_fail(err, MR_FAILED, "out of memory");
-    cJSON_ArrayForEach(item, json) out->count += (unsigned)read_worker(item, &out->list[out->count]);
+    for (const cJSON *item = json->child; item; item = item->next) out->count += (unsigned)read_worker(item, &out->list[out->count]);
     return MR_OK;
 }
 

@@ -149,12 +149,11 @@ static int read_container(const cJSON *json, engine_container *out)
 static int read_list(const cJSON *json, engine_container **list, unsigned *count, mr_error *err)
 {
     int size = cJSON_GetArraySize(json);
-    const cJSON *item;
     if (!cJSON_IsArray(json) || size > ENGINE_CONTAINERS_MOST) return mr_fail(err, MR_FAILED, "the engine's list of containers is none, or too long");
     *list = calloc((size_t)size + 1, sizeof **list);
     *count = 0;
     if (!*list) return mr_fail(err, MR_FAILED, "out of memory");
-    cJSON_ArrayForEach(item, json) *count += (unsigned)read_container(item, &(*list)[*count]);
+    for (const cJSON *item = json->child; item; item = item->next) *count += (unsigned)read_container(item, &(*list)[*count]);
     return MR_OK;
 }
 

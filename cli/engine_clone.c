@@ -40,8 +40,8 @@ static cJSON *copy_config(const cJSON *from, const engine_container *model, unsi
 static cJSON *copy_endpoint(const cJSON *from, const engine_container *model)
 {
     cJSON *endpoint = cJSON_CreateObject(), *aliases = cJSON_AddArrayToObject(endpoint, "Aliases");
-    const cJSON *alias;
-    cJSON_ArrayForEach(alias, engine_get(from, "Aliases")) {
+    const cJSON *all = engine_get(from, "Aliases");
+    for (const cJSON *alias = all ? all->child : NULL; alias; alias = alias->next) {
         if (!cJSON_IsString(alias) || !strncmp(alias->valuestring, model->id, 12) || !strcmp(alias->valuestring, model->name)) continue;
         (void)cJSON_AddItemToArray(aliases, cJSON_CreateString(alias->valuestring));
     }
@@ -78,10 +78,10 @@ static void name_for(const engine_container *model, unsigned number, char *name,
 
 static int connect_others(engine *e, const cJSON *from, const engine_container *model, const char *id, mr_error *err)
 {
-    const cJSON *network;
+    const cJSON *all = engine_get(engine_get(from, "NetworkSettings"), "Networks");
     const char *main = engine_text(engine_get(from, "HostConfig"), "NetworkMode");
     int status = MR_OK;
-    cJSON_ArrayForEach(network, engine_get(engine_get(from, "NetworkSettings"), "Networks")) {
+    for (const cJSON *network = all ? all->child : NULL; network; network = network->next) {
         if (status || !strcmp(network->string, main)) continue;
         char path[1024];
         http_answer a;
