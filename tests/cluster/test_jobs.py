@@ -104,7 +104,11 @@ def test_simulate_autoscale(mobyray):
 def test_status_summary(cluster, mobyray):
     cluster.coordinator("--min-workers", 2, "--max-workers", 3)
     waiting.log_has(cluster.worker(), "joined")
-    state = json.loads(mobyray("status", "--cluster", cluster.endpoint, "--summary", "--json").stdout)
-    assert state["workers"] == 1 and state["desired_workers"] == 2 and state["min_workers"] == 2 and state["max_workers"] == 3 and state["desired_reason"]
+
+    def summary():
+        return json.loads(mobyray("status", "--cluster", cluster.endpoint, "--summary", "--json").stdout)
+    waiting.until(lambda: summary()["workers"] == 1, "the worker in the summary")
+    state = summary()
+    assert state["desired_workers"] == 2 and state["min_workers"] == 2 and state["max_workers"] == 3 and state["desired_reason"]
     assert "1 worker (1 thread, 0 busy), 2 wanted" in mobyray("status", "--cluster", cluster.endpoint, "--summary").stdout
     assert "--min-workers 4" in mobyray("coordinator", "--min-workers", 4, "--max-workers", 3, code=2).stderr
