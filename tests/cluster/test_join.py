@@ -1,7 +1,9 @@
 """One word makes a machine a worker: `mobyray token` and --join; taking the word back; workers that a coordinator cannot serve."""
 
 import base64
+import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -12,7 +14,8 @@ from faults import picture
 from running import MOBYRAY, clean_environment
 from containers import IMAGE, run
 
-PICTURE = picture(8)
+PICTURE = picture(4)
+SMALL = ("--size", "64x64", "--spp", "4")
 JOIN_LIMIT_S = 10  # from the command to the coordinator's word that the worker is there
 
 
@@ -210,3 +213,33 @@ def test_a_worker_without_a_coordinator_is_alive_but_not_ready(mobyray, endpoint
     assert worker.process.poll() is None
     worker.signal(15)
     worker.wait(0)
+
+
+# ---- no state but a cache that may vanish ----
+
+@pytest.mark.parametrize("trouble", ("deleted", "no folder", "full"))
+def test_a_worker_does_without_its_cache(cluster, mobyray, reference, scenes, tmp_path, trouble):
+    """--packs DIR: deleted in mid-render, in a place where nothing can be made, on a full disk. The next scene is fetched all the same."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    if trouble == "no folder":
+        cache = tmp_path / "file" / "cache"
+        (tmp_path / "file").write_text("")
+    if trouble == "full":
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", cache], check=False).returncode:
+            pytest.skip("a small file system takes root")
+    try:
+        coordinator = cluster.coordinator(scenes / "cornell", *PICTURE, "-o", "out.png")
+        worker = mobyray.start("worker", "--coordinator", cluster.endpoint, "--threads", 1, "--packs", cache)
+        waiting.in_mid_render(coordinator)
+        if trouble == "deleted":
+            assert list(cache.glob("*.pack")), "nothing was kept there"
+            shutil.rmtree(cache)
+        waiting.log_has(coordinator, "the picture is in")
+        assert (mobyray.folder / "out.png").read_bytes() == reference(scenes / "cornell", *PICTURE)
+        mobyray("render", scenes / "spheres", *SMALL, "--cluster", cluster.endpoint, "-o", "second.png")
+        assert (mobyray.folder / "second.png").read_bytes() == reference(scenes / "spheres", *SMALL)
+        assert worker.process.poll() is None
+    finally:
+        if trouble == "full":
+            subprocess.run(["umount", cache], check=True)

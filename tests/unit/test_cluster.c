@@ -292,6 +292,15 @@ static void test_strangers(void **state)
     assert_int_equal(zmq_send(stranger, "MR\x09\x04xxxxxxxx", 12, 0), 12); /* another version */
     assert_int_equal(hear(server, stranger, &m), WIRE_OK);
     assert_true(m.type == WIRE_ERROR && m.error.code == WIRE_ERROR_VERSION);
+    assert_int_equal(co_server_refused_versions(server), 0); /* no worker's hello */
+    m = (wire_message){ .type = WIRE_HELLO, .hello = { .threads = 1 } };
+    uint8_t hello[WIRE_MAX_HEAD];
+    size_t hello_bytes = wire_encode(&m, hello, sizeof hello);
+    hello[2] = WIRE_VERSION + 1;
+    assert_int_equal(zmq_send(stranger, hello, hello_bytes, 0), (int)hello_bytes); /* a worker of a later version: told so, and counted */
+    assert_int_equal(hear(server, stranger, &m), WIRE_OK);
+    assert_true(m.type == WIRE_ERROR && m.error.code == WIRE_ERROR_VERSION);
+    assert_int_equal(co_server_refused_versions(server), 1);
     (void)zmq_close(stranger);
     (void)zmq_ctx_term(context);
     member a;
