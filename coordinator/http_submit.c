@@ -1,5 +1,6 @@
 /* Jobs that are sent, and other changes. What is sent goes to a file alone in a folder of its own, so that a model's references to other files find
  * none of ours beside it; it is compiled in the connection's thread and then given to the server's. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,16 +35,26 @@ static const char *ending_of(const char *name)
 
 /* ---- the body ---- */
 
+/* The file is called as its sender calls it, for the scene's name and for messages; in letters that lead nowhere. */
+static void name_file(co_upload *u)
+{
+    const char *name = ending_of(u->query.name) ? u->query.name : "scene.pack";
+    size_t used = strlen(u->folder);
+    (void)snprintf(u->path, sizeof u->path, "%s/%s", u->folder, name);
+    for (char *c = u->path + used + 1; *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '-' && (*c != '.' || c == u->path + used + 1)) *c = '_';
+}
+
 static int open_file(co_upload *u)
 {
-    const char *base = getenv("TMPDIR"), *ending = ending_of(u->query.name);
+    const char *base = getenv("TMPDIR");
     if (!base || !*base || strlen(base) > 200) base = "/tmp";
     (void)snprintf(u->folder, sizeof u->folder, "%s/mobyray-XXXXXX", base);
     if (!mkdtemp(u->folder)) {
         u->folder[0] = 0;
         return -1;
     }
-    (void)snprintf(u->path, sizeof u->path, "%s/scene%s", u->folder, ending ? ending : ".pack");
+    name_file(u);
     u->file = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return u->file < 0 ? -1 : 0;
 }

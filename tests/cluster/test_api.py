@@ -188,7 +188,7 @@ def test_a_model_that_is_sent_is_rendered(start, cluster, mobyray, reference):
     job = submit(web, "name=three.obj&width=64&height=48&spp=4&seed=3&priority=9", TRIANGLE)
     ended = web.wait_for_job(job)
     wanted = reference(mobyray.folder / "three.obj", "--size", "64x48", "--spp", "4", "--seed", "3")
-    assert ended["name"] == "three" and ended["priority"] == 9 and ended["seed"] == 3
+    assert ended["name"] == "three" and ended["scene"] == "three.obj" and ended["priority"] == 9 and ended["seed"] == 3
     assert web.get(f"/api/v1/jobs/{job}/image.png") == wanted
     text = waiting.until(lambda: web.job(job)["text"], "the picture's file")
     assert (mobyray.folder / text).read_bytes() == wanted, "it lies in --pictures, as those of mobyray submit do"
