@@ -263,6 +263,50 @@ static int hear(co_server *server, void *socket, wire_message *m)
     return -1;
 }
 
+/* The next hello of any worker that comes to this ROUTER: its routing id's size, or 0 when none comes within 20 s. */
+static int await_hello(void *router, uint8_t id[8])
+{
+    static wire_message m;
+    uint8_t bytes[WIRE_MAX_HEAD];
+    int patience_ms = 20000;
+    assert_int_equal(zmq_setsockopt(router, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms), 0);
+    for (;;) {
+        int id_bytes = zmq_recv(router, id, 8, 0);
+        if (id_bytes <= 0) return 0;
+        int got = zmq_recv(router, bytes, sizeof bytes, 0);
+        if (got > 0 && wire_decode(&m, bytes, (size_t)got) == WIRE_OK && m.type == WIRE_HELLO) return id_bytes;
+    }
+}
+
+/* A coordinator of another version refuses: the worker does not end (an orchestrator would start it over and over), and does not ask again at once. */
+static void test_worker_waits_for_its_version(void **state)
+{
+    (void)state;
+    void *context = zmq_ctx_new(), *router = zmq_socket(context, ZMQ_ROUTER);
+    int linger = 0, id_bytes;
+    uint8_t id[8], bytes[WIRE_MAX_HEAD];
+    member a;
+    assert_int_equal(zmq_setsockopt(router, ZMQ_LINGER, &linger, sizeof linger), 0);
+    assert_int_equal(zmq_bind(router, endpoint), 0);
+    start(&a, 1, NULL);
+    double asked = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        id_bytes = await_hello(router, id);
+        assert_true(id_bytes > 0);
+        if (i) assert_true(seconds() - asked > 1);
+        asked = seconds();
+        static wire_message m = { .type = WIRE_ERROR, .error = { .code = WIRE_ERROR_VERSION, .text = "another version" } };
+        size_t size = wire_encode(&m, bytes, sizeof bytes);
+        bytes[2] = WIRE_VERSION + 1;
+        assert_int_equal(zmq_send(router, id, (size_t)id_bytes, ZMQ_SNDMORE), id_bytes);
+        assert_int_equal(zmq_send(router, bytes, size, 0), (int)size);
+    }
+    stop(&a);
+    join(&a);
+    (void)zmq_close(router);
+    (void)zmq_ctx_term(context);
+}
+
 static void test_strangers(void **state)
 {
     (void)state;
@@ -462,7 +506,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_workers),       cmocka_unit_test(test_pack_folder), cmocka_unit_test(test_worker_leaves),
-        cmocka_unit_test(test_coordinator_restarts), cmocka_unit_test(test_strangers), cmocka_unit_test(test_bad_worker),
+        cmocka_unit_test(test_coordinator_restarts), cmocka_unit_test(test_strangers), cmocka_unit_test(test_worker_waits_for_its_version), cmocka_unit_test(test_bad_worker),
         cmocka_unit_test(test_broken_connection), cmocka_unit_test(test_clients),     cmocka_unit_test(test_client_interrupted),
         cmocka_unit_test(test_nobody_there),      cmocka_unit_test(test_port_in_use),
     };
