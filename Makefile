@@ -157,6 +157,11 @@ bench-coordinator: $(BENCHES) all ## what a tile costs the coordinator beside a 
 	$(B)/bench/lives -o out/bench-lives.json
 	$(B)/bench/watched -o out/bench-watched.json
 
+.PHONY: bench-dashboard
+bench-dashboard: $(BENCHES) all deps-test ## what the dashboard costs, and its frames a second, with 1,000 workers and a 4K picture
+	@mkdir -p out
+	$(PYTHON) bench/dashboard.py -o out/bench-dashboard.json
+
 bench-workers: all ## how mobydock scales with workers
 	@mkdir -p out
 	build/mobyray bench --workers 1,2,4 --size 960x540 --spp 16 -o out/bench.json --html out/bench.html scenes/mobydock

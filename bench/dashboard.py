@@ -2,8 +2,11 @@
 """bench/dashboard.py [-o FILE.json]: what the dashboard costs, and how smooth it is, with a thousand workers and a 4K picture.
 
 A real coordinator renders 3840x2160; bench/crowd plays a thousand workers that take half a second for a tile each. Phases without and with a page in
-headless Chromium (1920x1080) take turns: the coordinator's CPU time for a tile in each, and in the page its frames a second, the longest of them, the
-bytes that came, and whether what it shows keeps up. Needs `make benches`, chromium, chromium-driver and python3-selenium."""
+headless Chromium (1920x1080) take turns: the coordinator's CPU time for a tile in each (the whole process: what serves the page included), and in the
+page its frames a second, the longest of them, and the bytes that came. Needs `make benches`, chromium, chromium-driver and python3-selenium.
+
+--compose IMAGE measures something else: the time from `docker-compose up --scale worker=2` with that image (built before) to the first pixels of a tile in
+the canvas of a browser that asks for the page again and again."""
 
 import argparse
 import json
@@ -18,6 +21,7 @@ import time
 import urllib.request
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -136,6 +140,45 @@ def measure(options, folder):
             process.wait()
 
 
+# Whether the picture has pixels that are known, and has been painted since.
+FIRST_PIXELS = """
+    const picture = window.mobyray?.picture;
+    return !!picture && [...picture.chunks.visible].some(c => c.canvas && c.rgbe.some((v, i) => i % 4 === 3 && v > 0));
+"""
+
+
+def first_pixels(image, folder):
+    """Seconds from `up` until its end, until the page, until the first pixels."""
+    port = free_port()
+    shutil.copy(ROOT / "compose.yaml", folder)
+    environment = {**os.environ, "MOBYRAY_IMAGE": image, "MOBYRAY_HTTP_PORT": str(port)}
+    compose = ["docker-compose", "-p", f"mobyraybench{port}"]
+    driver = browser()
+    driver.set_page_load_timeout(2)
+    try:
+        start = time.monotonic()
+        up = subprocess.Popen([*compose, "up", "-d", "--no-build", "--scale", "worker=2"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        times = {}
+        while "pixels_s" not in times and time.monotonic() < start + 120:
+            if "page_s" not in times:
+                try:
+                    driver.get(f"http://127.0.0.1:{port}/")
+                except WebDriverException:
+                    time.sleep(0.1)
+                    continue
+                times["page_s"] = time.monotonic() - start
+            if up.poll() is not None:
+                times.setdefault("up_s", time.monotonic() - start)
+            if driver.execute_script(FIRST_PIXELS):
+                times["pixels_s"] = time.monotonic() - start
+        up.wait()
+        assert "pixels_s" in times, f"no pixels within 120 s: {times}"
+        return times
+    finally:
+        driver.quit()
+        subprocess.run([*compose, "down", "-v", "-t", "1"], cwd=folder, env=environment, capture_output=True, check=False)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workers", type=int, default=1000)
@@ -144,7 +187,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--screenshot")
     parser.add_argument("-o", "--output")
+    parser.add_argument("--compose", metavar="IMAGE")
     options = parser.parse_args()
+    if options.compose:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # out/ may be another user's
+            print(json.dumps(first_pixels(options.compose, pathlib.Path(folder))))
+        return
     with tempfile.TemporaryDirectory() as folder:
         rounds = measure(options, pathlib.Path(folder))
     for name, part, key in (("tiles a second, page closed", "closed", "tiles_per_s"), ("tiles a second, page open", "open", "tiles_per_s"),

@@ -16,12 +16,13 @@ const api = new Api();
 const workers = new Map();       // by id, as the server last said
 const colours = new Map();
 
+/* As the server says; of a worker that it has not spoken of yet, any. */
 function colourOf(id) {
-    if (!colours.has(id)) {
-        const said = workers.get(id)?.colour;
-        colours.set(id, /^#[0-9a-f]{6}$/i.test(said ?? "") ? said : `hsl(${(id * 137.508) % 360} 72% 62%)`);
-    }
-    return colours.get(id);
+    const known = colours.get(id), said = known ?? workers.get(id)?.colour;
+    if (known) return known;
+    if (!/^#[0-9a-f]{6}$/i.test(said ?? "")) return "#9fb4bd";
+    colours.set(id, said);
+    return said;
 }
 
 const log = new Log();
@@ -305,7 +306,7 @@ const keys = {
 };
 const arrows = {ArrowLeft: [-80, 0], ArrowRight: [80, 0], ArrowUp: [0, -80], ArrowDown: [0, 80]};
 document.addEventListener("keydown", event => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.target.closest("input, select, textarea")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.target.matches("input:not([type=range], [type=radio]), select, textarea")) return;
     const act = keys[event.key], arrow = document.activeElement === byId("stage") || document.body.hasAttribute("data-presenting") ? arrows[event.key] : null;
     if (!act && !arrow) return;
     event.preventDefault();

@@ -129,7 +129,7 @@ export class Workers {
         node.setAttribute("aria-rowindex", index + 2);
         node.dataset.state = worker.state;
         chip.style.backgroundColor = this.colourOf(worker.id);
-        put(host, worker.host ?? "");
+        put(host, [worker.name?.startsWith(worker.host) ? "" : worker.host, worker.kernel].filter(Boolean).join(", ")); // most are called after their host
         node.title = `${worker.name} on ${worker.host ?? "?"}${worker.kernel ? `, ${worker.kernel}` : ""}`;
         for (const column of COLUMNS) put(cells[column.id], column.text(worker) ?? "–");
     }
