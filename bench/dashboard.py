@@ -152,7 +152,7 @@ def first_pixels(image, folder):
     port = free_port()
     shutil.copy(ROOT / "compose.yaml", folder)
     environment = {**os.environ, "MOBYRAY_IMAGE": image, "MOBYRAY_HTTP_PORT": str(port)}
-    compose = ["docker-compose", "-p", f"mobyraybench{port}"]
+    compose = ["docker-compose", "-p", f"mobyraydashboard{port}"]
     driver = browser()
     driver.set_page_load_timeout(2)
     try:
