@@ -4,11 +4,18 @@ import base64
 import json
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
 import waiting
 from containers import IMAGE, PICTURE, SHORT, run
+
+
+def cluster_of(project):
+    """What the coordinator says over HTTP, by the port that Compose publishes on this machine."""
+    with urllib.request.urlopen(f"http://{project('port', 'coordinator', '8080').strip()}/api/v1/cluster", timeout=60) as answer:
+        return json.load(answer)
 
 
 def test_scaled_in_mid_render(project, container_reference):
@@ -19,6 +26,7 @@ def test_scaled_in_mid_render(project, container_reference):
 
     project("up", "-d", "--scale", "worker=4")
     project.wait_log("coordinator", "4 workers")
+    assert cluster_of(project)["workers"] == 4
     four = project.containers("worker")
     assert len(four) == 4 and two.items() <= four.items(), "the first two were disturbed"
     assert project.containers("coordinator") == coordinator
