@@ -31,15 +31,6 @@ static uint32_t top(const co_scheduler *s, job *j, uint32_t *stack)
     return *stack;
 }
 
-/* A suspect is given to a worker with empty hands, which then gets nothing else; one worker at a time empties its hands for that. */
-static uint32_t suspect_for(co_scheduler *s, job *j, worker *w)
-{
-    uint32_t ui = top(s, j, &j->suspects);
-    if (ui == NONE || w->in_hand == 0) return ui;
-    if (!s->reserved) s->reserved = w->number;
-    return NONE;
-}
-
 /* ---- how much of it ---- */
 
 static double time_for(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t bands)
@@ -87,14 +78,28 @@ static int is_stuck(const co_scheduler *s, uint64_t now_us)
     return since(now_us, s->result_us) > 4 * (uint64_t)co_ledger_time_left_us(s) + CO_STUCK_US;
 }
 
+static int is_slow(const co_scheduler *s, const worker *w)
+{
+    return s->rate && w->rate && s->worker_count > 1 && co_ledger_us_per_ray(s, w) * (double)s->rate >= CO_SLOW * s->thread_count * 1e6;
+}
+
+/* A suspect is given to a worker with empty hands, which then gets nothing else; one worker at a time empties its hands for that. Not to a
+ * slow one: nobody may help it out. */
+static uint32_t suspect_for(co_scheduler *s, job *j, worker *w, uint64_t now_us)
+{
+    uint32_t ui = top(s, j, &j->suspects);
+    if (ui == NONE || (is_slow(s, w) && !is_stuck(s, now_us))) return NONE;
+    if (w->in_hand == 0) return ui;
+    if (!s->reserved) s->reserved = w->number;
+    return NONE;
+}
+
 /* Whether the others would be done with all there is before this slow worker with this alone. */
 static int better_left(const co_scheduler *s, const choice *c, const worker *w, uint64_t now_us)
 {
     const unit *u = &c->job->units[c->unit];
-    if (u->deaths || u->failures || !s->rate || !w->rate || s->worker_count < 2) return 0;
-    double mean = s->thread_count * 1e6 / (double)s->rate, mine = co_ledger_us_per_ray(s, w), left_us = co_ledger_time_left_us(s);
-    if (mine < CO_SLOW * mean || is_stuck(s, now_us)) return 0;
-    return time_for(s, c->job, w, c->unit, c->bands) > left_us + (double)w->rtt_us;
+    if (u->deaths || u->failures || !is_slow(s, w) || is_stuck(s, now_us)) return 0;
+    return time_for(s, c->job, w, c->unit, c->bands) > co_ledger_time_left_us(s) + (double)w->rtt_us;
 }
 
 /* ---- who is late ---- */
@@ -118,8 +123,8 @@ static double still_takes(const co_scheduler *s, const lease *l, uint64_t now_us
 static int beyond_patience(const co_scheduler *s, const lease *l, uint64_t now_us)
 {
     const worker *w = &s->workers[l->worker];
-    double usual = usual_of(s, l) * (w->sum_rays ? 1 : CO_NEWCOMER);
-    return (double)since(now_us, l->began_us) > CO_LATE * usual + CO_PATIENCE_US;
+    double fetching_us = w->sum_rays ? 0 : CO_NEWCOMER * (double)s->lease_us;
+    return (double)since(now_us, l->began_us) > CO_LATE * usual_of(s, l) + CO_PATIENCE_US + fetching_us;
 }
 
 /* Bands of a lease that nobody else holds and that are not in. */
@@ -134,10 +139,10 @@ static uint16_t lonely_bands(const co_scheduler *s, const lease *l)
 
 /* ---- choosing ---- */
 
-static int choose_given_back(co_scheduler *s, worker *w, choice *c)
+static int choose_given_back(co_scheduler *s, worker *w, choice *c, uint64_t now_us)
 {
     job *j = c->job;
-    uint32_t ui = suspect_for(s, j, w);
+    uint32_t ui = suspect_for(s, j, w, now_us);
     if (ui == NONE && s->reserved == w->number) return 0;
     if (ui == NONE) {
         ui = top(s, j, &j->redo);
@@ -145,7 +150,7 @@ static int choose_given_back(co_scheduler *s, worker *w, choice *c)
     }
     uint16_t open = co_ledger_open(s, j, ui);
     c->unit = ui;
-    c->bands = j->units[ui].deaths >= CO_DEATHS_ALONE ? co_bands_run(open) : portion(s, j, w, ui, open);
+    c->bands = is_suspect(j, &j->units[ui]) ? co_bands_run(open) : portion(s, j, w, ui, open);
     return 1;
 }
 
@@ -180,7 +185,7 @@ static int choose_late(co_scheduler *s, const worker *w, choice *c, uint64_t now
     for (unsigned n = 0; li != NONE && n < CO_LATE_SCAN; n++, li = s->leases[li].in_job.next) {
         const lease *l = &s->leases[li];
         uint16_t lonely = &s->workers[l->worker] != w && will_be_last(s, l, left_us, now_us) ? lonely_bands(s, l) : 0;
-        if (!lonely || j->units[l->unit].deaths >= CO_DEATHS_ALONE) continue;
+        if (!lonely || is_suspect(j, &j->units[l->unit])) continue;
         double worse = worse_than_thought(s, l, now_us);
         uint16_t part = within(s, j, w, l->unit, lonely, left_us / 2 / worse);
         uint64_t copied = j->copied_paths + co_ledger_paths(j, l->unit, part);
@@ -198,7 +203,7 @@ static int choose_late(co_scheduler *s, const worker *w, choice *c, uint64_t now
 static int choose_of(co_scheduler *s, worker *w, job *j, choice *c, uint64_t now_us)
 {
     *c = (choice){ .job = j, .record = NONE };
-    if (choose_given_back(s, w, c)) return !better_left(s, c, w, now_us);
+    if (choose_given_back(s, w, c, now_us)) return !better_left(s, c, w, now_us);
     if (s->reserved == w->number) return 0;
     c->record = co_checks_pick(s, j, w);
     if (c->record != NONE || choose_late(s, w, c, now_us)) return 1;
@@ -321,7 +326,7 @@ static uint16_t worth_copying(const co_scheduler *s, const lease *l, const worke
 {
     const job *j = l->job;
     uint16_t lonely = takes_us > 2 * CO_COPY_COST_US ? lonely_bands(s, l) : 0;
-    if (!lonely || j->units[l->unit].deaths >= CO_DEATHS_ALONE) return 0;
+    if (!lonely || is_suspect(j, &j->units[l->unit])) return 0;
     uint32_t count = (uint32_t)__builtin_popcount(lonely), share = (count + s->idle_threads - 1) / s->idle_threads;
     double most_us = usual_time(s, j) / 2 < takes_us / 8 ? usual_time(s, j) / 2 : takes_us / 8;
     uint16_t part = within(s, j, thief, l->unit, lowest(lonely, share), most_us);

@@ -148,14 +148,25 @@ static void serve(co_scheduler *s, job *j, uint64_t paths)
 
 /* ---- units ---- */
 
-static uint32_t height_of(const job *j, uint32_t ui) { return co_plan_unit(&j->plan, ui).height; }
+/* The plan is asked once for each unit: it divides, and this is asked all the time. */
+static const unit *measured(const job *j, uint32_t ui)
+{
+    unit *u = &j->units[ui];
+    if (u->height) return u;
+    const mr_tile t = co_plan_unit(&j->plan, ui);
+    u->height = (uint16_t)t.height;
+    u->row_paths = (uint64_t)t.width * t.sample_count;
+    return u;
+}
+
+static uint32_t height_of(const job *j, uint32_t ui) { return measured(j, ui)->height; }
 uint16_t co_ledger_bands(const job *j, uint32_t ui) { return co_bands_all(height_of(j, ui)); }
 int co_ledger_is_done(const job *j, uint32_t ui) { return j->units[ui].done == co_ledger_bands(j, ui); }
 
 uint64_t co_ledger_paths(const job *j, uint32_t ui, uint16_t bands)
 {
-    mr_tile t = co_plan_unit(&j->plan, ui);
-    return (uint64_t)t.width * co_bands_rows(t.height, bands) * t.sample_count;
+    const unit *u = measured(j, ui);
+    return u->row_paths * co_bands_rows(u->height, bands);
 }
 
 /* Bands that a lease other than `but` holds for the film. */
@@ -304,7 +315,7 @@ static void push(job *j, uint32_t ui)
 {
     unit *u = &j->units[ui];
     if (u->queued) return;
-    uint32_t *stack = u->deaths >= CO_DEATHS_ALONE ? &j->suspects : &j->redo;
+    uint32_t *stack = is_suspect(j, u) ? &j->suspects : &j->redo;
     u->next = *stack;
     u->queued = 1;
     *stack = ui;
@@ -323,11 +334,9 @@ void co_ledger_put_aside(co_scheduler *s, job *j, uint32_t ui, int why, uint64_t
     co_ledger_act(s, (co_action){ .kind = CO_ACT_ASIDE, .job = j->id, .unit = ui, .why = why });
 }
 
-/* Workers that die of something else take the unit at hand down with them now and then: where many have died, it takes more to accuse a unit. */
 static int is_deadly(const job *j, const unit *u)
 {
-    uint32_t others = j->losses > u->deaths ? j->losses - u->deaths : 0;
-    return u->guilty && u->deaths >= CO_DEATHS_MOST + others / CO_DEATHS_DOUBT;
+    return u->guilty && u->deaths >= CO_DEATHS_MOST + doubts(j, u);
 }
 
 int co_ledger_reopen(co_scheduler *s, job *j, uint32_t ui, uint16_t lost, uint64_t now_us)

@@ -23,10 +23,12 @@
 enum { BUCKETS = 64 };
 
 typedef struct unit {
+    uint64_t row_paths;  /* of one of its rows */
     uint32_t leases;     /* linked by in_unit */
     uint32_t next;       /* in the queue it is in */
     uint32_t shun;       /* number of the worker that failed on it last */
     uint32_t killed;     /* number of the worker that died over it last */
+    uint16_t height;     /* rows; 0: this and row_paths were not asked for yet */
     uint16_t done;       /* bands */
     uint16_t lost;       /* bands that were given back: they count as redone when given again */
     uint8_t given;       /* left the order of those never given out */
@@ -180,6 +182,9 @@ struct co_scheduler {
 #define EMPTY_LIST ((list){ NONE, NONE })
 
 static inline int ended(const job *j) { return j->sums.state >= CO_JOB_DONE; }
+/* Workers that die of something else take the unit at hand down with them now and then: where many have died, it takes more to suspect a unit. */
+static inline uint32_t doubts(const job *j, const unit *u) { return j->losses > u->deaths ? (j->losses - u->deaths) / CO_DEATHS_DOUBT : 0; }
+static inline int is_suspect(const job *j, const unit *u) { return u->deaths >= CO_DEATHS_ALONE + doubts(j, u); }
 static inline uint32_t fold(uint64_t incarnation) { return (uint32_t)(incarnation ^ incarnation >> 32); }
 static inline uint64_t since(uint64_t now_us, uint64_t then_us) { return now_us > then_us ? now_us - then_us : 0; }
 

@@ -7,7 +7,7 @@ enum {
     CO_UNIT_PATHS = 49152,     /* 10 to 50 ms of one thread's work: far more than a message costs, and little to lose */
     CO_UNIT_PATHS_LEAST = 4096,/* below this a wavefront is too short to be traced well */
     CO_UNITS_LEAST = 64,       /* of a picture, while that leaves CO_UNIT_PATHS_LEAST: 2 to 8 workers end together */
-    CO_UNITS_MOST = 1 << 21,   /* about 90 MB of our memory */
+    CO_UNITS_MOST = 1 << 21,   /* about 120 MB of our memory */
     CO_FIRST_PASS = 16,        /* its share of the samples is one in so many: dear enough to tell costs apart, cheap to be wrong about */
     CO_TILE_LEAST = 32,        /* pixels a side, when chosen: smaller ones repeat too much of the message around them */
     CO_TILE_MOST = 256         /* pixels a side, when chosen: larger ones make results of megabytes */
@@ -19,7 +19,7 @@ enum {
     CO_HEARTBEATS_A_LEASE = 5, /* so that one late heartbeat is no loss */
     CO_DEATHS_MOST = 3,        /* a unit that was in the hands of so many workers when they died is put aside, */
     CO_DEATHS_DOUBT = 16,      /* one more for each so many other deaths that its job has seen */
-    CO_DEATHS_ALONE = 2,       /* from here on it is given out alone, to find the culprit */
+    CO_DEATHS_ALONE = 2,       /* from here on (and one more for each so many others) it is given out alone, to find the culprit */
     CO_FAILURES_MOST = 3,      /* a unit that failed so often is put aside */
     CO_WORKER_FAILURES_MOST = 3, /* a worker that failed so often in a row rests */
     CO_REST_MS = 10000,

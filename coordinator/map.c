@@ -14,9 +14,7 @@ static uint32_t mix(uint32_t x)
 
 void co_map_free(co_map *map)
 {
-    free(map->keys);
-    free(map->values);
-    free(map->used);
+    free(map->slots);
     memset(map, 0, sizeof *map);
 }
 
@@ -24,22 +22,17 @@ void co_map_free(co_map *map)
 static uint32_t slot_of(const co_map *map, uint32_t key)
 {
     uint32_t mask = map->capacity - 1, i = mix(key) & mask;
-    while (map->used[i] && map->keys[i] != key) i = (i + 1) & mask;
+    while (map->slots[i].used && map->slots[i].key != key) i = (i + 1) & mask;
     return i;
 }
 
 static int grow(co_map *map)
 {
     co_map larger = { .capacity = map->capacity ? map->capacity * 2 : 64 };
-    larger.keys = malloc(larger.capacity * sizeof *larger.keys);
-    larger.values = malloc(larger.capacity * sizeof *larger.values);
-    larger.used = calloc(larger.capacity, 1);
-    if (!larger.keys || !larger.values || !larger.used) {
-        co_map_free(&larger);
-        return -1;
-    }
+    larger.slots = calloc(larger.capacity, sizeof *larger.slots);
+    if (!larger.slots) return -1;
     for (uint32_t i = 0; i < map->capacity; i++)
-        if (map->used[i]) (void)co_map_put(&larger, map->keys[i], map->values[i]);
+        if (map->slots[i].used) (void)co_map_put(&larger, map->slots[i].key, map->slots[i].value);
     co_map_free(map);
     *map = larger;
     return 0;
@@ -49,10 +42,8 @@ int co_map_put(co_map *map, uint32_t key, uint32_t value)
 {
     if (map->count * 2 >= map->capacity && grow(map)) return -1;
     uint32_t i = slot_of(map, key);
-    map->count += !map->used[i];
-    map->used[i] = 1;
-    map->keys[i] = key;
-    map->values[i] = value;
+    map->count += !map->slots[i].used;
+    map->slots[i] = (co_slot){ .key = key, .value = value, .used = 1 };
     return 0;
 }
 
@@ -60,21 +51,20 @@ int64_t co_map_get(const co_map *map, uint32_t key)
 {
     if (!map->capacity) return CO_MAP_NONE;
     uint32_t i = slot_of(map, key);
-    return map->used[i] ? (int64_t)map->values[i] : CO_MAP_NONE;
+    return map->slots[i].used ? (int64_t)map->slots[i].value : CO_MAP_NONE;
 }
 
 void co_map_remove(co_map *map, uint32_t key)
 {
     if (!map->capacity) return;
     uint32_t mask = map->capacity - 1, hole = slot_of(map, key);
-    if (!map->used[hole]) return;
+    if (!map->slots[hole].used) return;
     map->count--;
-    for (uint32_t i = (hole + 1) & mask; map->used[i]; i = (i + 1) & mask) {
-        uint32_t home = mix(map->keys[i]) & mask;
+    for (uint32_t i = (hole + 1) & mask; map->slots[i].used; i = (i + 1) & mask) {
+        uint32_t home = mix(map->slots[i].key) & mask;
         if (((i - home) & mask) < ((i - hole) & mask)) continue; /* it would move to before its home */
-        map->keys[hole] = map->keys[i];
-        map->values[hole] = map->values[i];
+        map->slots[hole] = map->slots[i];
         hole = i;
     }
-    map->used[hole] = 0;
+    map->slots[hole].used = 0;
 }

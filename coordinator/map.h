@@ -6,9 +6,12 @@
 
 enum { CO_MAP_NONE = -1 };
 
+typedef struct co_slot {
+    uint32_t key, value, used;
+} co_slot;
+
 typedef struct co_map {
-    uint32_t *keys, *values;
-    uint8_t *used;
+    co_slot *slots;           /* one array: a look-up costs one line of the cache, where there are thousands of peers */
     uint32_t capacity, count; /* capacity: 0 or a power of two, at most half full */
 } co_map;
 

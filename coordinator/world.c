@@ -95,6 +95,8 @@ void world_push_beat(world *w, uint32_t worker, uint32_t life)
     w->beats[(w->beat_first + w->beat_count++) % w->beat_capacity] = (beat){ .at = w->now + HEARTBEAT_US, .worker = worker, .life = life };
 }
 
+enum { AHEAD = 8 }; /* heartbeats whose workers are on their way into the cache */
+
 /* ---- time ---- */
 
 /* The coordinator is restarted, or its clock jumps. */
@@ -154,6 +156,7 @@ static int beat_is_next(const world *w)
 static void beat_once(world *w)
 {
     const beat b = w->beats[w->beat_first];
+    if (w->beat_count > AHEAD) __builtin_prefetch(&w->workers[w->beats[(w->beat_first + AHEAD) % w->beat_capacity].worker]);
     w->beat_first = (w->beat_first + 1) % w->beat_capacity;
     w->beat_count--;
     w->now = b.at;

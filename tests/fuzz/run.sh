@@ -42,6 +42,8 @@ for name in "$@"; do
         failed="$failed $name"
         tail -n 60 "$log"
     fi
-    printf '%-8s %s inputs, %s s%s\n' "$name" "$(sed -n 's/.*number_of_executed_units: *//p' "$log" | tail -n 1)" "$share" "$([ "$status" = 0 ] || echo ': FAILED')"
+    inputs=$(sed -n 's/.*number_of_executed_units: *//p' "$log" | tail -n 1)
+    [ -n "$inputs" ] || inputs=$(sed -n 's/^#\([0-9]*\): .*/\1/p' "$log" | tail -n 1) # with -fork there are no final statistics
+    printf '%-8s %s inputs, %s s%s\n' "$name" "${inputs:-no}" "$share" "$([ "$status" = 0 ] || echo ': FAILED')"
 done
 [ -z "$failed" ] || { echo "fuzz: found something in$failed; the inputs are in $folder/crashes" >&2; exit 1; }
