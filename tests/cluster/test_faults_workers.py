@@ -11,7 +11,7 @@ import waiting
 from faultproxy import DOWN, UP, FaultProxy
 from faults import FULL, count, full_or_short, picture, running, same_picture, say, soon, spread
 
-GONE = r"worker \d+ \(.*\) (is lost|is silent|starts anew)"
+GONE = r"worker \d+ \([^()\r\n]*\) (is lost|is silent|starts anew)"
 LOST = r"worker \d+ \(.*\) (is lost|is silent)"
 
 
