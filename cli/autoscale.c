@@ -66,7 +66,9 @@ static const char *text_of(const cJSON *json, const char *name)
 /* 1: one that is there. */
 static int read_worker(const cJSON *json, scaler_worker *out)
 {
-    static const struct { const char *name; int state; } states[] = { { "idle", SCALER_IDLE }, { "busy", SCALER_BUSY }, { "resting", SCALER_IDLE }, { "draining", SCALER_DRAINING } };
+    static const struct { const char *name; int state; } states[] = {
+        { "idle", SCALER_IDLE }, { "busy", SCALER_BUSY }, { "resting", SCALER_IDLE }, { "draining", SCALER_DRAINING }
+    };
     double in_hand = number_of(json, "in_hand");
     *out = (scaler_worker){ .in_hand = in_hand > 0 && in_hand < 1e9 ? (uint32_t)in_hand : 0 };
     (void)snprintf(out->host, sizeof out->host, "%s", text_of(json, "host"));

@@ -3,7 +3,8 @@
  * All that matters is in the engine: which containers there are, and in which state. So an autoscaler that was killed, or whose engine was away, goes on from
  * what it finds. Of the service's containers one is always kept, stopped if need be: it is what new ones are made from.
  *
- * A worker that is to go gets the signal that makes it drain: it takes nothing more, finishes what it has begun, hands back the rest, and ends. Then its container is removed. */
+ * A worker that is to go gets the signal that makes it drain: it takes nothing more, finishes what it has begun, hands back
+ * the rest, and ends. Then its container is removed. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,7 +121,8 @@ static int prepare_one(turn *t, unsigned *numbers, char *id, mr_error *err)
         (void)snprintf(id, ENGINE_ID, "%s", p->c.id);
         return MR_OK;
     }
-    if (!model) return mr_fail(err, MR_FAILED, "project %s has no container of service %s to copy: make one with `docker compose up --scale %s=1`", t->s->project, t->s->service, t->s->service);
+    if (!model)
+        return mr_fail(err, MR_FAILED, "project %s has no container of service %s to copy: make one with `docker compose up --scale %s=1`", t->s->project, t->s->service, t->s->service);
     return engine_clone(&t->s->engine, &model->c, free_number(t) + (*numbers)++, id, err);
 }
 

@@ -50,7 +50,8 @@ static int set_base(http_client *c, const char *base, mr_error *err)
         return curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, rest + 3) ? mr_fail(err, MR_FAILED, "%s: this libcurl knows no Unix sockets", base) : MR_OK;
     }
     int http = (scheme == 4 && !strncmp(base, "http", 4)) || (scheme == 3 && !strncmp(base, "tcp", 3));
-    if (!http || !rest[3] || strlen(rest) > 200 || strpbrk(rest + 3, " @\"\\")) return mr_fail(err, MR_USAGE, "'%s' is no address: expected http://HOST:PORT or unix:///PATH.sock", base);
+    if (!http || !rest[3] || strlen(rest) > 200 || strpbrk(rest + 3, " @\"\\"))
+        return mr_fail(err, MR_USAGE, "'%s' is no address: expected http://HOST:PORT or unix:///PATH.sock", base);
     int length = snprintf(c->url, sizeof c->url, "http%s", rest);
     while (length > 0 && c->url[length - 1] == '/') c->url[--length] = 0;
     return MR_OK;
