@@ -20,8 +20,9 @@ pack() { # as the Dockerfile's COPY would: all is root's but what is in owned/
     tar --sort=name --format=posix --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime --mtime="@$SOURCE_DATE_EPOCH" --numeric-owner "$@"
 }
 
-layer=$(mktemp)
-trap 'rm -f "$layer"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+layer=$work/layer
 pack --owner=65532 --group=65532 -C "$dir/owned" -cf "$layer" keys out
 (cd "$dir/root" && find . -mindepth 1 -maxdepth 1 | LC_ALL=C sort | sed 's|^\./||') | pack --owner=0 --group=0 -C "$dir/root" -rf "$layer" -T -
 set --
@@ -30,5 +31,12 @@ while read -r setting; do
 done <<end
 $(settings)
 end
-docker import --platform "linux/$arch" "$@" "$layer" "$image" >/dev/null
+docker import "$@" "$layer" "$image" >/dev/null
+
+# The engine writes down its own architecture and the time of day: both are set right in the image's configuration, so that its id, too, is always the same.
+mkdir "$work/saved"
+docker save "$image" | tar -C "$work/saved" -x
+config=$work/saved/$(sed -n 's/.*"Config":"\([^"]*\)".*/\1/p' "$work/saved/manifest.json")
+sed -i -e 's/"architecture":"[^"]*"/"architecture":"'"$arch"'"/' -e 's/"created":"[^"]*"/"created":"'"$created"'"/g' "$config"
+tar -C "$work/saved" -c . | docker load -q >/dev/null
 echo "$image: linux/$arch"
