@@ -217,7 +217,7 @@ export VERSION
 image_environment = COMMIT="$${COMMIT-$$(git describe --always --dirty 2>/dev/null)}" SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
 
 .PHONY: image image-arm64 image-root sbom
-image: ## build the container image $(IMAGE) by docker/Dockerfile, reproducibly; BASE_IMAGE=... is what it is built in
+image: ## build the container image (docs/IMAGE.md); IMAGE=... names it, BASE_IMAGE=... is what it is built in
 	@export $(image_environment); docker build -f docker/Dockerfile -t $(IMAGE) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg COMMIT="$$COMMIT" \
 	  --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" --build-arg VERSION=$(VERSION) --build-arg CREATED="$$(date -u -d "@$$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" .
 
@@ -225,7 +225,7 @@ image: ## build the container image $(IMAGE) by docker/Dockerfile, reproducibly;
 image-again: ## build it twice and compare the layers
 	@export $(image_environment); docker/reproducible.sh $(BASE_IMAGE) --build-arg COMMIT="$$COMMIT" --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH"
 
-image-arm64: arm64 ## the same for 64-bit ARM, cross-built here: $(IMAGE):arm64
+image-arm64: arm64 ## the same for 64-bit ARM, cross-built here: mobyray:arm64
 	@export $(image_environment); docker/import.sh arm64 build/arm64/image $(IMAGE):arm64
 
 image-root: $(B)/image/mobyray $(if $(filter release,$(CONFIG)),build/tools/squeezed.stamp) # the image's file system: build/release/image/root; docker/Dockerfile copies it

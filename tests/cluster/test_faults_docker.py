@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import subprocess
 import time
 
@@ -40,7 +41,11 @@ def old_image(image, tmp_path_factory):
     limits.write_text(limits.read_text().replace(f"WIRE_VERSION = {version}", f"WIRE_VERSION = {version - 1}"))
     run("make", "-C", folder, "-j2", "build/mobyray", timeout=900)
     context = folder / "context"
-    run("docker/rootfs.sh", run("dpkg", "--print-architecture").strip(), "build/mobyray", "/dev/null", "none", context, cwd=folder)
+    (context / "root" / "lib").mkdir(parents=True)
+    (context / "root" / "usr" / "bin").mkdir(parents=True)
+    shutil.copy(folder / "build" / "mobyray", context / "root" / "usr" / "bin" / "mobyray")
+    for library in re.findall(r"=> (/\S+)", run("ldd", folder / "build" / "mobyray")):  # the image has no more than its own program needs
+        shutil.copy(library, context / "root" / "lib")
     (context / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY root/ /\n")
     run("docker", "build", "-q", "-t", OLD_IMAGE, context)
     return version
