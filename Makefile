@@ -181,7 +181,7 @@ fuzzers: $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 lint: deps-lint headers layers ## clang-tidy, cppcheck, shellcheck, headers and layers
 	@$(MAKE) --no-print-directory lint-c
-	shellcheck .ci/run docker/*.sh tests/fuzz/*.sh && echo "lint: nothing found"
+	shellcheck .ci/run docker/*.sh docker/instances/*.sh tests/fuzz/*.sh && echo "lint: nothing found"
 
 # Two at a time: clang-tidy takes seconds a file. tests/lint.h tells it what mr_fail returns.
 lint-c:
