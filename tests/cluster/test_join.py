@@ -166,7 +166,7 @@ def test_a_broken_list_leaves_the_former_one_in_force(cluster, mobyray, keys):
     mobyray("ping", cluster.endpoint, "--key", keys / "worker")
 
 
-def test_a_container_joins_by_one_word(cluster, mobyray, keys, image):
+def test_a_docker_container_joins_by_one_word(cluster, mobyray, keys, image):
     """docker run IMAGE worker --join TOKEN, with nothing else: on the host's network the coordinator of this test is in reach."""
     coordinator = cluster.coordinator("--key", keys)
     token = mobyray("token", keys, "--endpoint", cluster.endpoint, "--name", "box").stdout.strip()

@@ -158,7 +158,7 @@ def prometheus_image(base_image, tmp_path_factory):
     run("docker", "rmi", "-f", name)
 
 
-def test_the_compose_profile_brings_prometheus_along(project, prometheus_image):
+def test_the_docker_compose_profile_brings_prometheus_along(project, prometheus_image):
     port = free_port()
     variables = {**SHORT, "PROMETHEUS_IMAGE": prometheus_image, "PROMETHEUS_PORT": str(port), "MOBYRAY_HTTP_PORT": "0"}
     project("--profile", "monitoring", "up", "-d", "--scale", "worker=1", variables=variables)
