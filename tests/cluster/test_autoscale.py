@@ -50,6 +50,12 @@ class Loop:
     def metric(self, pattern):
         return sum(float(value) for value in re.findall(rf"^{pattern} (\S+)$", self.ask("/metrics"), re.MULTILINE))
 
+    def has_a_worker(self):
+        try:
+            return self.metric('mobyray_workers{state="idle"}') == 1
+        except OSError:
+            return False  # the coordinator is still starting
+
     def submit(self, picture):
         number = run("docker", "exec", self.container("coordinator"), "mobyray", "submit", "/scenes/mobydock", "--key", "/keys/coordinator", "--size", picture["MOBYRAY_SIZE"],
                      "--spp", picture["MOBYRAY_SPP"], "--cluster", "tcp://127.0.0.1:5555")
@@ -85,7 +91,7 @@ def say(text):
 def test_closed_loop(loop, container_reference):
     reference, small = container_reference(PICTURE), container_reference(SMALL)
     loop("up", "-d", "--scale", "worker=1")
-    waiting.until(lambda: loop.metric('mobyray_workers{state="idle"}') == 1, "the first worker", LIMIT_S)
+    waiting.until(loop.has_a_worker, "the first worker", LIMIT_S)
     assert len(loop.containers("worker")) == 1
 
     # A job comes: one becomes six. The autoscaler dies as soon as there is a second one.
