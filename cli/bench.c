@@ -99,7 +99,8 @@ static int measure(bench_cluster *c, bench_row *row, uint32_t round, mr_error *e
     uint32_t all, here = bench_workers(c, &all);
     if (row->kind == BENCH_CLUSTER || (row->kind == BENCH_CONTAINERS && all)) row->threads = all ? all : 1;
     if (row->kind == BENCH_CLUSTER) row->workers = here;
-    say("  round %u: %u %s, %.3f s\n", round + 1, row->workers, row->kind == BENCH_CONTAINERS ? "in containers" : row->workers == 1 ? "worker" : "workers", run.seconds);
+    say("  round %u: %u %s, %.3f s\n", round + 1, row->workers, row->kind == BENCH_CONTAINERS ? "in containers" : row->workers == 1 ? "worker" : "workers",
+        run.seconds);
     return bench_add_run(row, &run, err);
 }
 
@@ -241,7 +242,8 @@ static int run_bench(const arg_result *args, mr_error *err)
 const cli_command bench_command = {"bench",
                                    "measure what a cluster delivers, and where the rest of the time goes",
                                    "[SCENE] [OPTIONS] | --compare BEFORE.json AFTER.json",
-                                   "Renders SCENE (default: scenes/mobydock) on clusters of growing size: processes, containers, or a running cluster as it is. Gives speed-up,\n"
+                                   "Renders SCENE (default: scenes/mobydock) on clusters of growing size: processes, containers, or a running cluster as it "
+                                   "is. Gives speed-up,\n"
                                    "efficiency, latencies, and an account of every thread's time that adds up. docs/BENCH.md explains every figure.",
                                    options,
                                    2,

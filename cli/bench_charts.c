@@ -41,12 +41,14 @@ static void speedup_axes(FILE *out, const bench_result *r, const plane *p, unsig
     }
     for (unsigned i = 0; i <= steps; i++) {
         double value = p->y_most * i / steps, y = py(p, value);
-        fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g×</text>", p->left, p->right, y, y,
+        fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g×</text>",
+            p->left, p->right, y, y,
                 p->left - 10, y + 4, round(value * 100) / 100);
     }
     for (unsigned i = 0; i < count; i++)
         fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%u</text>", px(p, threads[i]), p->bottom + 22, threads[i]);
-    fprintf(out, "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">tracer threads of all workers</text>", p->left,
+    fprintf(out, "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">tracer threads of "
+        "all workers</text>", p->left,
             p->right, p->bottom, p->bottom, (p->left + p->right) / 2, p->bottom + 46);
 }
 
@@ -54,7 +56,8 @@ static void speedup_series(FILE *out, const bench_result *r, const plane *p, int
 {
     fprintf(out, "<polyline class=\"line s%d\" points=\"", kind);
     for (unsigned i = 0; i < r->row_count; i++)
-        if (r->rows[i].kind == kind) fprintf(out, "%.1f,%.1f ", px(p, r->rows[i].threads) + shift, py(p, bench_speedup(&r->rows[i], bench_base(r, &r->rows[i])).median));
+        if (r->rows[i].kind == kind) fprintf(out, "%.1f,%.1f ", px(p, r->rows[i].threads) + shift,
+            py(p, bench_speedup(&r->rows[i], bench_base(r, &r->rows[i])).median));
     fputs("\"/>", out);
     for (unsigned i = 0; i < r->row_count; i++) {
         const bench_row *row = &r->rows[i];
@@ -66,7 +69,8 @@ static void speedup_series(FILE *out, const bench_result *r, const plane *p, int
             fprintf(out, "<line class=\"whisker\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x - 6, x + 6, end ? high : low, end ? high : low);
         fprintf(out, "<circle class=\"halo\" cx=\"%.1f\" cy=\"%.1f\" r=\"6.5\"/></g>", x, y);
         if (row != bench_base(r, row))
-            fprintf(out, "<text class=\"strong\" x=\"%.1f\" y=\"%.1f\"%s>%.2f×</text>", x + (shift < 0 ? -11 : 11), y + 24, shift < 0 ? " text-anchor=\"end\"" : "", s.median);
+            fprintf(out, "<text class=\"strong\" x=\"%.1f\" y=\"%.1f\"%s>%.2f×</text>", x + (shift < 0 ? -11 : 11), y + 24,
+                shift < 0 ? " text-anchor=\"end\"" : "", s.median);
     }
 }
 
@@ -91,7 +95,8 @@ void chart_speedup(FILE *out, const bench_result *r)
     fprintf(out, "<div class=\"chart\"><svg viewBox=\"0 0 %d 432\" role=\"img\" aria-label=\"Speed-up against the number of threads, beside the ideal\">", WIDE);
     speedup_axes(out, r, &p, steps, threads, count);
     double reach = fmin(p.x_most, p.y_most * least);
-    fprintf(out, "<line class=\"ideal\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">ideal</text>", px(&p, 0), py(&p, 0), px(&p, reach),
+    fprintf(out, "<line class=\"ideal\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">ideal</text>",
+        px(&p, 0), py(&p, 0), px(&p, reach),
             py(&p, reach / least), px(&p, reach * 0.8) - 10, py(&p, reach * 0.8 / least) - 6);
     for (int kind = 0, n = 0; kind < BENCH_KINDS; kind++)
         if (kinds & 1u << kind) speedup_series(out, r, &p, kind, seen > 1 ? n++ * 14 - 7 : 0);
@@ -112,8 +117,10 @@ static void bar(FILE *out, const co_account_report *all, int from, double x, dou
     for (int k = from; k < CO_SPENT_KINDS; k++) {
         double wide = width * bench_share(all, k) / scale;
         if (wide <= 0.05) continue;
-        fprintf(out, "<rect class=\"k%d\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"><title>%s: %.2f %%</title></rect>", k, x, y, wide, height, bench_spent_label(k), 100 * bench_share(all, k));
-        if (labels && wide > 112) fprintf(out, "<text class=\"in on%d\" x=\"%.1f\" y=\"%.1f\">%s %.1f %%</text>", k, x + 8, y + height / 2 + 5, bench_spent_label(k), 100 * bench_share(all, k));
+        fprintf(out, "<rect class=\"k%d\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"><title>%s: %.2f %%</title></rect>", k, x, y, wide, height,
+            bench_spent_label(k), 100 * bench_share(all, k));
+        if (labels && wide > 112) fprintf(out, "<text class=\"in on%d\" x=\"%.1f\" y=\"%.1f\">%s %.1f %%</text>", k, x + 8, y + height / 2 + 5,
+            bench_spent_label(k), 100 * bench_share(all, k));
         x += wide;
     }
 }
@@ -148,12 +155,14 @@ void chart_spent(FILE *out, const bench_result *r)
     fprintf(out, "<div class=\"chart\"><svg viewBox=\"0 0 %d %.0f\" role=\"img\" aria-label=\"Shares of the threads' time by category\">", WIDE, height + 40);
     for (unsigned i = 0; i <= steps; i++) {
         double x = left + width * i / steps;
-        fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g %%</text>", x, x, height, x, height + 20, 100 * scale * i / steps);
+        fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g %%</text>", x,
+            x, height, x, height + 20, 100 * scale * i / steps);
     }
     fprintf(out, "<text x=\"0\" y=\"%.1f\">lost, enlarged</text>", height + 20);
     for (unsigned i = 0; i < count; i++) {
         double y = 74.0 * i + 4;
-        fprintf(out, "<text class=\"title\" x=\"0\" y=\"%.1f\">%s</text><text x=\"0\" y=\"%.1f\">%.1f %% tracing</text>", y + 18, rows[i].name, y + 38, 100 * bench_share(&rows[i].all, 0));
+        fprintf(out, "<text class=\"title\" x=\"0\" y=\"%.1f\">%s</text><text x=\"0\" y=\"%.1f\">%.1f %% tracing</text>", y + 18, rows[i].name, y + 38,
+            100 * bench_share(&rows[i].all, 0));
         bar(out, &rows[i].all, 0, left, y, width, 12, 1, 0);
         bar(out, &rows[i].all, 1, left, y + 16, width, 36, scale, 1);
     }
@@ -173,7 +182,8 @@ static void latency_axis(FILE *out, const plane *p, unsigned first, unsigned las
         double bin = CO_LATENCY_OCTAVE * log2(marks[i].us / CO_LATENCY_LEAST_US);
         if (bin < first || bin > last) continue;
         double x = px(p, bin - first);
-        fprintf(out, "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, x, p->bottom, p->bottom + 5, x,
+        fprintf(out, "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x,
+            x, p->bottom, p->bottom + 5, x,
                 p->bottom + 22, marks[i].text);
     }
 }
@@ -184,7 +194,8 @@ static void latency_mark(FILE *out, const plane *p, unsigned first, double us, c
     double x = px(p, fmax(0, CO_LATENCY_OCTAVE * log2(us / CO_LATENCY_LEAST_US) - first));
     int left = !below || x > p->right - 90;
     (void)snprintf(text, sizeof text, us < 1e6 ? "%.1f ms" : "%.2f s", us < 1e6 ? us * 1e-3 : us * 1e-6);
-    fprintf(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"strong\" x=\"%.1f\" y=\"%.1f\"%s>%s %s</text>", x, x, p->top - 20, p->bottom, x + (left ? -6 : 6),
+    fprintf(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"strong\" x=\"%.1f\" y=\"%.1f\"%s>%s %s</text>", x, x,
+        p->top - 20, p->bottom, x + (left ? -6 : 6),
             p->top - 9, left ? " text-anchor=\"end\"" : "", name, text);
 }
 
@@ -219,7 +230,8 @@ void chart_latency(FILE *out, const char *name, const co_account_report *all)
     for (unsigned k = first; k <= last; k += bins) {
         uint32_t count = bar_count(all, k, bins);
         if (count)
-            fprintf(out, "<rect class=\"plain\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", px(&p, k - first) + 0.5, py(&p, count), fmax(1, px(&p, bins) - p.left - 1), p.bottom - py(&p, count));
+            fprintf(out, "<rect class=\"plain\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", px(&p, k - first) + 0.5, py(&p, count),
+                fmax(1, px(&p, bins) - p.left - 1), p.bottom - py(&p, count));
     }
     latency_axis(out, &p, first, first + (unsigned)p.x_most);
     latency_mark(out, &p, first, co_latency_us(all, 0.5), "p50", 0);
@@ -234,7 +246,8 @@ static void panel_axis(FILE *out, const plane *p, unsigned steps, const char *ti
     fprintf(out, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\">%s</text>", p->left, p->top - 12, title);
     for (unsigned i = 0; i <= steps; i++) {
         double value = p->y_most * i / steps, y = py(p, value);
-        fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g%s</text>", p->left, p->right, y, y, p->left - 10, y + 4,
+        fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g%s</text>",
+            p->left, p->right, y, y, p->left - 10, y + 4,
                 round(value * 1000) / 1000, unit);
     }
 }
@@ -261,7 +274,8 @@ static void time_axis(FILE *out, const plane *p)
     double top = chart_top(p->x_most, &steps), minutes = p->x_most > 300 ? 60 : 1;
     if (minutes > 1) top = 60 * chart_top(p->x_most / 60, &steps);
     for (unsigned i = 0; i <= steps && top * i / steps <= p->x_most * 1.001; i++)
-        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g %s</text>", px(p, top * i / steps), p->bottom + 22, round(10 * top * i / steps / minutes) / 10, minutes > 1 ? "min" : "s");
+        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g %s</text>", px(p, top * i / steps), p->bottom + 22,
+            round(10 * top * i / steps / minutes) / 10, minutes > 1 ? "min" : "s");
 }
 
 void chart_steady(FILE *out, const bench_result *r)
@@ -279,7 +293,8 @@ void chart_steady(FILE *out, const bench_result *r)
     for (unsigned i = 0; i < r->sample_count; i++) {
         const bench_sample *s = &r->samples[i];
         double x = px(&one, s->begin_s), y = py(&one, rate(s));
-        fprintf(out, "<rect class=\"plain\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%.1f to %.1f s: %.2f Mrays/s, %u workers</title></rect>", x, y,
+        fprintf(out, "<rect class=\"plain\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%.1f to %.1f s: %.2f Mrays/s, %u "
+            "workers</title></rect>", x, y,
                 fmax(0.5, px(&one, s->end_s) - x - 1), one.bottom - y, s->begin_s, s->end_s, rate(s), s->workers);
     }
     panel_axis(out, &two, workers_steps > workers ? (unsigned)workers : workers_steps, "workers", "");

@@ -146,7 +146,8 @@ static int render_there(bench_cluster *c, bench_run *out, mr_error *err)
     patience p = {.since = 0};
     int with_keys, status = keys_load(c->work->key, keys_of_client, &keys, &with_keys, err);
     if (status != MR_OK) return status;
-    const co_client_config config = {.endpoint = c->work->cluster, .keys = with_keys ? &keys : NULL, .stop = &p.stop, .progress = look, .user = &p, .options = CLI_JOB_DEFAULTS,
+    const co_client_config config = {.endpoint = c->work->cluster, .keys = with_keys ? &keys : NULL, .stop = &p.stop, .progress = look, .user = &p,
+        .options = CLI_JOB_DEFAULTS,
                                      .name = "bench", .scene = c->work->scene, .account = &out->account, .no_film = 1};
     status = co_client_render(&config, c->work->pack, &c->work->picture, c->work->tile, NULL, &done, err);
     sodium_memzero(&keys, sizeof keys);
@@ -231,7 +232,8 @@ static int measure_there(bench_cluster *c, const mr_picture *p, uint32_t tile, b
                              "--spp", spp, "--seed", seed, scene_there(c->work, scene), tile ? "--tile" : NULL, side, NULL};
     int status = compose(c, words, c->answer, ANSWER_MOST, err);
     if (status == MR_OK) status = bench_read(out, "the answer of the bench in the coordinator's container", c->answer, strlen(c->answer), err);
-    if (status == MR_OK && (out->row_count != 1 || out->rows[0].count != 1)) status = mr_fail(err, MR_FAILED, "the bench in the coordinator's container measured nothing");
+    if (status == MR_OK && (out->row_count != 1 || out->rows[0].count != 1)) status = mr_fail(err, MR_FAILED,
+        "the bench in the coordinator's container measured nothing");
     return status;
 }
 

@@ -78,7 +78,8 @@ static void print_where(const change *c)
         by = moved;
         most = k;
     }
-    if (fabs(by) >= 0.005) printf("%21s of the threads' time, %s: %.1f %%, was %.1f %%\n", "", bench_spent_label(most), 100 * bench_share(&after, most), 100 * bench_share(&before, most));
+    if (fabs(by) >= 0.005) printf("%21s of the threads' time, %s: %.1f %%, was %.1f %%\n", "", bench_spent_label(most), 100 * bench_share(&after, most),
+        100 * bench_share(&before, most));
 }
 
 static void print_difference(const char *what, const char *before, const char *after)

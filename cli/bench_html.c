@@ -41,7 +41,8 @@ static void head_line(FILE *out, const bench_result *r, const bench_row *best)
 {
     if (r->sample_count) {
         co_account_report all = bench_steady_account(r);
-        fprintf(out, "<b>%.1f</b> million rays a second, for %g %s", all.wall_us ? (double)all.rays / (double)all.wall_us : 0, r->steady_s >= 120 ? round(r->steady_s / 6) / 10 : r->steady_s,
+        fprintf(out, "<b>%.1f</b> million rays a second, for %g %s", all.wall_us ? (double)all.rays / (double)all.wall_us : 0,
+            r->steady_s >= 120 ? round(r->steady_s / 6) / 10 : r->steady_s,
                 r->steady_s >= 120 ? "minutes" : "seconds");
         return;
     }
@@ -49,7 +50,8 @@ static void head_line(FILE *out, const bench_result *r, const bench_row *best)
     bench_spread s = bench_speedup(best, base);
     if (r->null) {
         co_account_report all = bench_account(best);
-        fprintf(out, "<b>%.0f</b> tiles a second, %.0f µs of the coordinator for each", all.wall_us ? (double)all.tiles * 1e6 / (double)all.wall_us : 0, all.tiles ? (double)all.cpu_us / (double)all.tiles : 0);
+        fprintf(out, "<b>%.0f</b> tiles a second, %.0f µs of the coordinator for each", all.wall_us ? (double)all.tiles * 1e6 / (double)all.wall_us : 0,
+            all.tiles ? (double)all.cpu_us / (double)all.tiles : 0);
     } else if (best == base) {
         fprintf(out, "<b>%.1f</b> million rays a second from %u %s", bench_rays_per_s(best).median * 1e-6, best->workers, best->workers == 1 ? "worker" : "workers");
     } else {
@@ -118,7 +120,8 @@ static void warnings(FILE *out, const bench_result *r)
     int few = r->row_count && r->repeat < 3, busy = r->machine.load > 0.5 * r->machine.cpus;
     if (!over && !few && !busy) return;
     fputs("<div class=\"warn\" role=\"note\">", out);
-    if (over) fprintf(out, "<p>Some clusters had more tracer threads than the %u CPUs: what workers add beyond them is not to be seen on this machine.</p>", r->machine.cpus);
+    if (over) fprintf(out, "<p>Some clusters had more tracer threads than the %u CPUs: what workers add beyond them is not to be seen on this machine.</p>",
+        r->machine.cpus);
     if (few) fputs("<p>Fewer than three rounds: the spread cannot be told.</p>", out);
     if (busy) fprintf(out, "<p>The machine was not idle before the measurement (load %.2f).</p>", r->machine.load);
     fputs("</div>", out);
@@ -156,8 +159,10 @@ static void cell_spread(FILE *out, const char *unit, bench_spread s)
 
 static void table(FILE *out, const bench_result *r)
 {
-    fputs("<section><h2>The figures</h2><p>Medians, with the least and the greatest of all rounds below.</p><div class=\"scroll\"><table><thead><tr><th>cluster</th><th>seconds</th>"
-          "<th>speed-up</th><th>efficiency</th><th>Mrays/s</th><th>tile</th><th>first tile</th><th>join</th><th>drain</th><th>CPU a tile</th><th>redone</th></tr></thead><tbody>", out);
+    fputs("<section><h2>The figures</h2><p>Medians, with the least and the greatest of all rounds below.</p><div "
+        "class=\"scroll\"><table><thead><tr><th>cluster</th><th>seconds</th>"
+          "<th>speed-up</th><th>efficiency</th><th>Mrays/s</th><th>tile</th><th>first tile</th><th>join</th><th>drain</th><th>CPU a "
+          "tile</th><th>redone</th></tr></thead><tbody>", out);
     for (unsigned i = 0; i < r->row_count; i++) {
         const bench_row *row = &r->rows[i], *base = bench_base(r, row);
         co_account_report all = bench_account(row);
@@ -182,7 +187,8 @@ static void table(FILE *out, const bench_result *r)
 
 static void spent(FILE *out, const bench_result *r)
 {
-    fputs("<section><h2>Where the time went</h2><p>Every thread's every moment, from the workers' clocks and the coordinator's own. The thin bar is all of it; below, enlarged, what was not tracing.</p>", out);
+    fputs("<section><h2>Where the time went</h2><p>Every thread's every moment, from the workers' clocks and the coordinator's own. The thin bar is all of it; "
+        "below, enlarged, what was not tracing.</p>", out);
     legend_spent(out);
     chart_spent(out, r);
     fputs("</section>", out);
@@ -191,7 +197,8 @@ static void spent(FILE *out, const bench_result *r)
 static void latencies(FILE *out, const bench_result *r)
 {
     char name[BENCH_TEXT];
-    fputs("<section><h2>How long a tile takes</h2><p>From its assignment to its result, waiting in the worker's hand included. The scale is logarithmic.</p><div class=\"two\">", out);
+    fputs("<section><h2>How long a tile takes</h2><p>From its assignment to its result, waiting in the worker's hand included. The scale is "
+        "logarithmic.</p><div class=\"two\">", out);
     for (unsigned i = r->row_count > HISTOGRAMS_MOST ? r->row_count - HISTOGRAMS_MOST : 0; i < r->row_count; i++) {
         co_account_report all = bench_account(&r->rows[i]);
         bench_row_name(r, &r->rows[i], name);
@@ -237,7 +244,8 @@ static void machine(FILE *out, const bench_result *r)
 static void page(FILE *out, const bench_result *r)
 {
     const bench_row *best = best_row(r);
-    fputs("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>mobyray benchmark: ", out);
+    fputs("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+        "content=\"width=device-width,initial-scale=1\"><title>mobyray benchmark: ", out);
     html_text(out, scene_name(r));
     fprintf(out, "</title><style>%s</style></head><body><main>", bench_style);
     head(out, r, best);
@@ -259,7 +267,8 @@ static void page(FILE *out, const bench_result *r)
     latencies(out, r);
     if (r->row_count) table(out, r);
     machine(out, r);
-    fputs("<footer>Speed-up: seconds of the smallest cluster over these, of the same round. Efficiency: speed-up over threads. Accounting error: the sum of all categories less threads × time, the worst of "
+    fputs("<footer>Speed-up: seconds of the smallest cluster over these, of the same round. Efficiency: speed-up over threads. Accounting error: the sum of "
+        "all categories less threads × time, the worst of "
           "any run. Made by <code>mobyray bench --html</code>; every figure is explained in docs/BENCH.md.</footer></main></body></html>\n", out);
 }
 

@@ -284,7 +284,8 @@ static void read_row(reading *in, const cJSON *json, bench_result *out)
     text(in, json, "kind", kind, sizeof kind);
     *row = (bench_row){.kind = kind_named(in, kind), .workers = small(in, json, "workers", 1e6), .threads = (uint32_t)number(in, json, "threads", 1, 1e8)};
     const cJSON *life = child(in, json, "life", is_object, "an object"), *runs = child(in, json, "runs", is_array, "an array"), *run;
-    if (life) row->life = (bench_life){known(in, life, "start_to_first_tile_s"), known(in, life, "join_to_first_tile_s"), known(in, life, "join_s"), known(in, life, "drain_s")};
+    if (life) row->life = (bench_life){known(in, life, "start_to_first_tile_s"), known(in, life, "join_to_first_tile_s"), known(in, life, "join_s"),
+        known(in, life, "drain_s")};
     cJSON_ArrayForEach(run, runs) if (!in->bad) read_run(in, run, row);
 }
 
@@ -335,7 +336,8 @@ static void read_result(reading *in, const cJSON *json, bench_result *out)
     out->when = number(in, json, "when", 0, 1e12);
     text(in, json, "scene", out->scene, sizeof out->scene);
     text(in, json, "scene_hash", out->scene_hash, sizeof out->scene_hash);
-    out->picture = (mr_picture){small(in, json, "width", MR_MAX_SIDE), small(in, json, "height", MR_MAX_SIDE), small(in, json, "spp", UINT32_MAX), small(in, json, "seed", UINT32_MAX)};
+    out->picture = (mr_picture){small(in, json, "width", MR_MAX_SIDE), small(in, json, "height", MR_MAX_SIDE), small(in, json, "spp", UINT32_MAX),
+        small(in, json, "seed", UINT32_MAX)};
     out->tile = small(in, json, "tile", MR_MAX_TILE);
     out->repeat = small(in, json, "repeat", BENCH_REPEAT_MOST);
     out->null = cJSON_IsTrue(null) != 0;
@@ -363,7 +365,8 @@ int bench_load(bench_result *out, const char *path, mr_error *err)
     if (!file) return mr_fail(err, MR_BAD_INPUT, "%s: cannot be opened", path);
     long size = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
     char *bytes = size > 0 && size <= FILE_MOST && fseek(file, 0, SEEK_SET) == 0 ? malloc((size_t)size) : NULL;
-    int status = bytes && fread(bytes, 1, (size_t)size, file) == (size_t)size ? MR_OK : mr_fail(err, MR_BAD_INPUT, "%s: expected a file of 1 to %d bytes", path, FILE_MOST);
+    int status = bytes && fread(bytes, 1, (size_t)size, file) == (size_t)size ? MR_OK : mr_fail(err, MR_BAD_INPUT, "%s: expected a file of 1 to %d bytes",
+        path, FILE_MOST);
     (void)fclose(file);
     if (status == MR_OK) status = bench_read(out, path, bytes, (size_t)size, err);
     free(bytes);

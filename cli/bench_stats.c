@@ -102,8 +102,10 @@ const bench_row *bench_find(const bench_result *r, int kind, uint32_t workers, u
 
 void bench_account_add(co_account_report *sum, const co_account_report *more)
 {
-    uint64_t *to[] = {&sum->wall_us, &sum->present_us, &sum->cpu_us, &sum->tiles, &sum->rays, &sum->bytes_in, &sum->bytes_out, &sum->pack_bytes, &sum->join_us, &sum->drain_us};
-    const uint64_t from[] = {more->wall_us, more->present_us, more->cpu_us, more->tiles, more->rays, more->bytes_in, more->bytes_out, more->pack_bytes, more->join_us, more->drain_us};
+    uint64_t *to[] = {&sum->wall_us, &sum->present_us, &sum->cpu_us, &sum->tiles, &sum->rays, &sum->bytes_in, &sum->bytes_out, &sum->pack_bytes, &sum->join_us,
+        &sum->drain_us};
+    const uint64_t from[] = {more->wall_us, more->present_us, more->cpu_us, more->tiles, more->rays, more->bytes_in, more->bytes_out, more->pack_bytes,
+        more->join_us, more->drain_us};
     for (unsigned i = 0; i < sizeof from / sizeof from[0]; i++) *to[i] += from[i];
     for (unsigned k = 0; k < CO_SPENT_KINDS; k++) sum->spent_us[k] += more->spent_us[k];
     for (unsigned k = 0; k < CO_LATENCY_BINS; k++) sum->latency[k] += more->latency[k];

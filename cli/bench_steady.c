@@ -35,7 +35,8 @@ static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; } /* wh
 static void subtract(co_account_report *r, const co_account_report *before)
 {
     uint64_t *from[] = {&r->wall_us, &r->present_us, &r->cpu_us, &r->tiles, &r->rays, &r->bytes_in, &r->bytes_out, &r->pack_bytes, &r->join_us, &r->drain_us};
-    const uint64_t what[] = {before->wall_us, before->present_us, before->cpu_us, before->tiles, before->rays, before->bytes_in, before->bytes_out, before->pack_bytes,
+    const uint64_t what[] = {before->wall_us, before->present_us, before->cpu_us, before->tiles, before->rays, before->bytes_in, before->bytes_out,
+        before->pack_bytes,
                              before->join_us, before->drain_us};
     for (unsigned i = 0; i < sizeof what / sizeof what[0]; i++) *from[i] = less(*from[i], what[i]);
     for (unsigned k = 0; k < CO_SPENT_KINDS; k++) r->spent_us[k] = less(r->spent_us[k], before->spent_us[k]);

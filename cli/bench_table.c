@@ -10,7 +10,8 @@ enum { BAR = 40 };
 static void print_machine(const bench_result *r, FILE *out)
 {
     const bench_machine *m = &r->machine;
-    fprintf(out, "%s, %ux%u, %u samples a pixel%s\n", r->scene, r->picture.width, r->picture.height, r->picture.spp, r->null ? "; workers that trace nothing: the coordinator alone" : "");
+    fprintf(out, "%s, %ux%u, %u samples a pixel%s\n", r->scene, r->picture.width, r->picture.height, r->picture.spp,
+        r->null ? "; workers that trace nothing: the coordinator alone" : "");
     fprintf(out, "%s, %u of %u CPUs", m->cpu, m->cpus, m->online);
     if (m->quota) fprintf(out, " (a quota of %u)", m->quota);
     fprintf(out, ", %.0f GB, %s%s%s, kernel %s\n", m->memory_gb, m->os, m->engine[0] ? ", " : "", m->engine, m->kernel);
@@ -19,14 +20,16 @@ static void print_machine(const bench_result *r, FILE *out)
 
 static void print_speeds(const bench_result *r, FILE *out)
 {
-    fprintf(out, "%12s %7s  %9s %17s  %8s %13s  %10s  %8s %7s\n", "", "workers", "seconds", "least - most", "speed-up", "least - most", "efficiency", "Mrays/s", "redone");
+    fprintf(out, "%12s %7s  %9s %17s  %8s %13s  %10s  %8s %7s\n", "", "workers", "seconds", "least - most", "speed-up", "least - most", "efficiency",
+        "Mrays/s", "redone");
     for (unsigned i = 0; i < r->row_count; i++) {
         const bench_row *row = &r->rows[i], *base = bench_base(r, row);
         bench_spread seconds = bench_seconds(row), speedup = bench_speedup(row, base), rays = bench_rays_per_s(row);
         uint64_t redone = 0;
         for (unsigned k = 0; k < row->count; k++) redone += row->runs[k].tiles_redone;
         fprintf(out, "%12s %7u  %9.3f %7.3f - %7.3f  %8.2f %5.2f - %5.2f  %8.1f %%  %8.2f %7llu%s\n", bench_kind_name(r, row->kind), row->workers, seconds.median,
-                seconds.least, seconds.greatest, speedup.median, speedup.least, speedup.greatest, 100 * speedup.median * base->threads / row->threads, rays.median * 1e-6,
+                seconds.least, seconds.greatest, speedup.median, speedup.least, speedup.greatest, 100 * speedup.median * base->threads / row->threads,
+                    rays.median * 1e-6,
                 (unsigned long long)redone, bench_oversubscribed(r, row) ? "  more threads than CPUs" : "");
     }
 }
@@ -40,7 +43,8 @@ static void print_time(FILE *out, double seconds)
 
 static void print_lives(const bench_result *r, FILE *out)
 {
-    fprintf(out, "\n%12s %7s %10s %10s %10s %10s %10s %10s %12s %10s\n", "", "workers", "tile p50", "tile p99", "first tile", "from start", "join", "drain", "CPU a tile", "MB a run");
+    fprintf(out, "\n%12s %7s %10s %10s %10s %10s %10s %10s %12s %10s\n", "", "workers", "tile p50", "tile p99", "first tile", "from start", "join", "drain",
+        "CPU a tile", "MB a run");
     for (unsigned i = 0; i < r->row_count; i++) {
         const bench_row *row = &r->rows[i];
         co_account_report all = bench_account(row);
@@ -53,7 +57,8 @@ static void print_lives(const bench_result *r, FILE *out)
         print_time(out, row->life.start_s);
         print_time(out, row->life.join_s);
         print_time(out, row->life.drain_s);
-        fprintf(out, " %9.1f us %10.2f\n", all.tiles ? (double)all.cpu_us / (double)all.tiles : 0, (double)(all.bytes_in + all.bytes_out + all.pack_bytes) / n * 1e-6);
+        fprintf(out, " %9.1f us %10.2f\n", all.tiles ? (double)all.cpu_us / (double)all.tiles : 0,
+            (double)(all.bytes_in + all.bytes_out + all.pack_bytes) / n * 1e-6);
     }
 }
 

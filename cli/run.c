@@ -105,7 +105,8 @@ int cli_run(const char *const *command, const char *const *environment, char *te
     (void)close(out[1]);
     (void)close(errors[1]);
     free(all);
-    reader words = {.fd = out[0], .text = text ? text : nothing, .size = text ? size : sizeof nothing}, ends = {.fd = errors[0], .text = last, .size = sizeof last, .keep_last = 1};
+    reader words = {.fd = out[0], .text = text ? text : nothing, .size = text ? size : sizeof nothing},
+        ends = {.fd = errors[0], .text = last, .size = sizeof last, .keep_last = 1};
     words.text[0] = 0;
     if (child > 0) read_all(&words, &ends, child);
     if (child < 0) {

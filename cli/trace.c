@@ -40,7 +40,8 @@ int trace_open(trace_writer **out, const char *path, mr_error *err)
         free(t);
         return status;
     }
-    fprintf(t->file, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_name\",\"args\":{\"name\":\"coordinator\"}}", COORDINATOR);
+    fprintf(t->file, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_name\",\"args\":{\"name\":\"coordinator\"}}",
+        COORDINATOR);
     *out = t;
     return MR_OK;
 }
@@ -65,10 +66,12 @@ static void count_workers(trace_writer *t, uint64_t us)
 
 static void joined(trace_writer *t, const co_slice *s)
 {
-    fprintf(t->file, ",\n{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_name\",\"args\":{\"name\":\"worker %u\"}},\n{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%u}}", s->worker,
+    fprintf(t->file, ",\n{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_name\",\"args\":{\"name\":\"worker %u\"}}"
+        ",\n{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%u}}", s->worker,
             s->worker, s->worker, s->worker);
     for (uint64_t i = 0; i < s->amount; i++)
-        fprintf(t->file, ",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"thread_name\",\"args\":{\"name\":\"thread %llu\"}}", s->worker, (unsigned long long)i + 1, (unsigned long long)i);
+        fprintf(t->file, ",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"thread_name\",\"args\":{\"name\":\"thread %llu\"}}", s->worker,
+            (unsigned long long)i + 1, (unsigned long long)i);
     mark(t, s->begin_us, s->worker, "joins");
     t->workers++;
     count_workers(t, s->begin_us);
@@ -78,7 +81,8 @@ static void tile(trace_writer *t, const co_slice *s)
 {
     int vain = s->kind == CO_SLICE_VAIN;
     fprintf(t->file, ",\n{\"ph\":\"X\",\"pid\":%u,\"tid\":%u,\"ts\":%.0f,\"dur\":%llu,\"name\":\"%s\",\"cat\":\"%s\",\"args\":{\"job\":%llu,\"lease\":%llu,\"micros\":%llu,\"cpu_micros\":%llu,\"rays\":%llu}}",
-            s->worker, s->thread + 1, at(t, s->begin_us), (unsigned long long)(s->end_us - s->begin_us), vain ? "for nothing" : "tile", vain ? "vain" : "tile", (unsigned long long)s->job,
+            s->worker, s->thread + 1, at(t, s->begin_us), (unsigned long long)(s->end_us - s->begin_us), vain ? "for nothing" : "tile", vain ? "vain" : "tile",
+                (unsigned long long)s->job,
             (unsigned long long)s->lease, (unsigned long long)s->micros, (unsigned long long)s->cpu_us, (unsigned long long)s->amount);
     if (vain) t->vain_us += s->micros;
     else t->tiles++, t->traced_us += s->micros;
@@ -87,7 +91,8 @@ static void tile(trace_writer *t, const co_slice *s)
 /* A row of its own for each worker: chunks to several may overlap. */
 static void write_pack(trace_writer *t, const pack_way *p)
 {
-    fprintf(t->file, ",\n{\"ph\":\"X\",\"pid\":%u,\"tid\":0,\"ts\":%.0f,\"dur\":%llu,\"name\":\"scene\",\"cat\":\"pack\",\"args\":{\"bytes\":%llu}}", p->worker, at(t, p->begin_us),
+    fprintf(t->file, ",\n{\"ph\":\"X\",\"pid\":%u,\"tid\":0,\"ts\":%.0f,\"dur\":%llu,\"name\":\"scene\",\"cat\":\"pack\",\"args\":{\"bytes\":%llu}}",
+        p->worker, at(t, p->begin_us),
             (unsigned long long)(p->end_us - p->begin_us), (unsigned long long)p->bytes);
 }
 
@@ -111,7 +116,8 @@ static void pack(trace_writer *t, const co_slice *s)
 static void job(trace_writer *t, const co_slice *s)
 {
     int begins = s->kind == CO_SLICE_JOB;
-    fprintf(t->file, ",\n{\"ph\":\"%s\",\"cat\":\"job\",\"id\":%llu,\"pid\":%d,\"tid\":0,\"ts\":%.0f,\"name\":\"job %llu\"%s}", begins ? "b" : "e", (unsigned long long)s->job, COORDINATOR, at(t, s->begin_us),
+    fprintf(t->file, ",\n{\"ph\":\"%s\",\"cat\":\"job\",\"id\":%llu,\"pid\":%d,\"tid\":0,\"ts\":%.0f,\"name\":\"job %llu\"%s}", begins ? "b" : "e",
+        (unsigned long long)s->job, COORDINATOR, at(t, s->begin_us),
             (unsigned long long)s->job, begins ? "" : s->amount ? ",\"args\":{\"done\":true}" : ",\"args\":{\"done\":false}");
 }
 
@@ -138,7 +144,8 @@ int trace_close(trace_writer *t, int status, mr_error *err)
 {
     if (!t) return status;
     for (unsigned i = 0; i < t->pack_count; i++) write_pack(t, &t->packs[i]);
-    fprintf(t->file, "\n],\"otherData\":{\"program\":\"mobyray %s %s\",\"tiles\":%llu,\"traced_micros\":%llu,\"micros_for_nothing\":%llu}}\n", cli_version, cli_commit, (unsigned long long)t->tiles,
+    fprintf(t->file, "\n],\"otherData\":{\"program\":\"mobyray %s %s\",\"tiles\":%llu,\"traced_micros\":%llu,\"micros_for_nothing\":%llu}}\n", cli_version,
+        cli_commit, (unsigned long long)t->tiles,
             (unsigned long long)t->traced_us, (unsigned long long)t->vain_us);
     int broken = ferror(t->file);
     broken |= fclose(t->file) != 0;

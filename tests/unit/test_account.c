@@ -279,7 +279,8 @@ static void test_world(void **state)
         assert_int_equal(r.present_us, MOST_THREADS * (end_us - 10000));
         for (unsigned k = 0; k < CO_SPENT_KINDS; k++) {
             double off = fabs((double)r.spent_us[k] - (double)truth[k]) / (double)r.present_us;
-            if (off > 0.01) print_message("round %u, %s: %.4f, truth %.4f\n", round, co_spent_name((int)k), (double)r.spent_us[k] / (double)r.present_us, (double)truth[k] / (double)r.present_us);
+            if (off > 0.01) print_message("round %u, %s: %.4f, truth %.4f\n", round, co_spent_name((int)k), (double)r.spent_us[k] / (double)r.present_us,
+                (double)truth[k] / (double)r.present_us);
             assert_true(off <= 0.01);
         }
         assert_int_equal(r.tiles, TILES);
