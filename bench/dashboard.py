@@ -154,7 +154,7 @@ def first_pixels(image, folder):
     environment = {**os.environ, "MOBYRAY_IMAGE": image, "MOBYRAY_HTTP_PORT": str(port)}
     compose = ["docker-compose", "-p", f"mobyraydashboard{port}"]
     driver = browser()
-    driver.set_page_load_timeout(2)
+    driver.set_page_load_timeout(15)
     try:
         start = time.monotonic()
         up = subprocess.Popen([*compose, "up", "-d", "--no-build", "--scale", "worker=2"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
