@@ -21,7 +21,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OVERRIDE = """
 services:
-  coordinator: {{command: [coordinator], environment: {{MOBYRAY_LEASE: "10000"}}}}
+  coordinator: {{command: [coordinator, --http, "0.0.0.0:8080"], environment: {{MOBYRAY_LEASE: "10000"}}}}
   worker: {{cpus: {cpus}}}
 """
 POLL_S = 0.05

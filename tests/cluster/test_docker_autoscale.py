@@ -15,11 +15,11 @@ from containers import run
 # Workers with a third of a core each: six of them do not share what there is, and none starves long enough to count as lost.
 OVERRIDE = """
 services:
-  coordinator: {command: [coordinator], environment: {MOBYRAY_LEASE: "10000"}}
+  coordinator: {command: [coordinator, --http, "0.0.0.0:8080"], environment: {MOBYRAY_LEASE: "10000"}}
   worker: {cpus: 0.3}
 """
 WISH = {"MOBYRAY_TARGET_SECONDS": "2", "MOBYRAY_MAX_WORKERS": "6", "MOBYRAY_COOL_DOWN": "1"}
-PICTURE = {"MOBYRAY_SIZE": "480x270", "MOBYRAY_SPP": "32"}
+PICTURE = {"MOBYRAY_SIZE": "480x270", "MOBYRAY_SPP": "128"}  # far more than six such workers do in the target
 SMALL = {"MOBYRAY_SIZE": "320x180", "MOBYRAY_SPP": "16"}
 LIMIT_S = 240
 
