@@ -74,6 +74,22 @@ static int differs(const co_board_job *a, const co_board_job *b)
            s->verified != t->verified || strcmp(a->name, b->name) != 0 || strcmp(a->text, b->text) != 0;
 }
 
+/* At every step, and at once when a job comes or ends: whoever has its picture reads that nothing is left of it. */
+static void count_jobs(co_board *b)
+{
+    co_board_totals *t = &b->totals;
+    t->jobs_queued = t->jobs_running = 0;
+    t->tiles_queued = 0;
+    for (uint32_t i = 0; i < b->job_count; i++) {
+        const co_board_job *j = &b->jobs[i].j;
+        if (b->jobs[i].gone_us || j->status.state >= CO_JOB_DONE) continue;
+        t->jobs_queued += j->status.state == CO_JOB_QUEUED;
+        t->jobs_running += j->status.state == CO_JOB_RUNNING;
+        uint64_t left = j->status.tiles - j->status.tiles_done;
+        t->tiles_queued += left > j->in_flight ? left - j->in_flight : 0;
+    }
+}
+
 void co_board_put_job(co_board *b, const co_board_job *job, co_view *view)
 {
     if (!b) return;
@@ -96,6 +112,7 @@ void co_board_put_job(co_board *b, const co_board_job *job, co_view *view)
             co_board_release_job(b, job->status.id);
             b->totals.jobs_ended[job->status.state]++;
         }
+        if (was != job->status.state || fresh) count_jobs(b);
     }
     co_board_leave(b);
 }
@@ -130,21 +147,6 @@ void co_board_job_gone(co_board *b, uint64_t job, uint64_t now_us)
 /* ---- now and then ---- */
 
 int co_board_due(const co_board *b, uint64_t now_us) { return b && now_us - b->totals.stepped_us >= CO_BOARD_STEP_MS * UINT64_C(1000); }
-
-static void count_jobs(co_board *b)
-{
-    co_board_totals *t = &b->totals;
-    t->jobs_queued = t->jobs_running = 0;
-    t->tiles_queued = 0;
-    for (uint32_t i = 0; i < b->job_count; i++) {
-        const co_board_job *j = &b->jobs[i].j;
-        if (b->jobs[i].gone_us || j->status.state >= CO_JOB_DONE) continue;
-        t->jobs_queued += j->status.state == CO_JOB_QUEUED;
-        t->jobs_running += j->status.state == CO_JOB_RUNNING;
-        uint64_t left = j->status.tiles - j->status.tiles_done;
-        t->tiles_queued += left > j->in_flight ? left - j->in_flight : 0;
-    }
-}
 
 /* Half of what is new, half of what was: changes show at once, and one quiet second is not the end. */
 static double smooth(double before, uint64_t more, double passed_s) { return 0.5 * before + 0.5 * (double)more / passed_s; }
