@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+import waiting
 from running import MOBYRAY
 
 SIZE = ("--size", "96x72", "--spp", "6", "--seed", "5")
@@ -36,10 +37,13 @@ def test_kernels(mobyray, reference, scenes, scene, kernel, workers):
 
 
 def test_workers_of_different_kernels_in_one_cluster(cluster, mobyray, reference, scenes):
+    coordinator = cluster.coordinator("--exit-when-done")
     workers = [cluster.worker(MOBYRAY_KERNEL=kernel) for kernel in kernels()]
-    cluster.coordinator(scenes / "cornell", *SIZE, "--tile", 8, "-o", "out.png", "--exit-when-done").wait()
     for worker in workers:
-        worker.wait()
+        waiting.log_has(worker, "joined as worker")
+    mobyray("render", scenes / "cornell", *SIZE, "--tile", 8, "--cluster", cluster.endpoint, "-o", "out.png")
+    for watched in (coordinator, *workers):
+        watched.wait()
     assert (mobyray.folder / "out.png").read_bytes() == reference(scenes / "cornell", *SIZE)
 
 
