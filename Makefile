@@ -131,7 +131,8 @@ unit: $(TESTS) # runs the C tests; every one runs, then the first failure counts
 
 chaos: deps-test ## the fault tests at full size (tests/FAULTS.md); `make test` runs a short form of each
 	@$(MAKE) --no-print-directory $(JOBS) all tests
-	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) MEDDLER=$(CURDIR)/$(MEDDLER) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py tests/cluster/test_image.py $(PYTEST_FLAGS)
+	CHAOS=1 MOBYRAY=$(CURDIR)/$(BIN) MEDDLER=$(CURDIR)/$(MEDDLER) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/cluster/test_faults*.py tests/cluster/test_image.py \
+	  tests/cluster/test_docker_swarm.py $(PYTEST_FLAGS)
 
 bench: bench-rays bench-growth bench-split bench-coordinator bench-workers ## all of the following five: tables, and JSON in out/
 
