@@ -12,7 +12,7 @@ import pytest
 
 import swarm
 import waiting
-from containers import IMAGE, run
+from containers import IMAGE, run, succeeds
 from faults import FULL, samples_a_second
 from running import ROOT
 
@@ -89,7 +89,7 @@ def images(image):
     second = f"{IMAGE}:rolled"
     run("docker", "build", "-q", "-t", second, "-", input=f"FROM {IMAGE}\nLABEL rolled=yes\n")
     yield f"{IMAGE}:latest", second
-    run("docker", "rmi", second)
+    waiting.until(lambda: succeeds("docker", "rmi", second), "the end of the containers of a swarm that was left", 60)
 
 
 def submit(stack, spp):
