@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/bench.h"
+#include "cli/json.h"
 #include "cli/report.h"
 
 enum { FORMAT = 1, FILE_MOST = 64 << 20 };
@@ -165,15 +166,7 @@ static cJSON *json_result(const bench_result *r)
 
 int bench_save(const bench_result *r, const char *path, mr_error *err)
 {
-    cJSON *json = json_result(r);
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text) return mr_fail(err, MR_FAILED, "%s: out of memory", path);
-    int status = MR_OK;
-    if (strcmp(path, "-") != 0) status = cli_write_file(path, text, err);
-    else if (puts(text) < 0) status = mr_fail(err, MR_FAILED, "cannot write to standard output");
-    free(text);
-    return status;
+    return json_write(json_result(r), path, err);
 }
 
 /* ---- reading ---- */

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/http.h"
+#include "cli/json.h"
 
 enum { API_MS = 5000, LABELS_MOST = 8, NAME_MOST = 256 };
 
@@ -115,11 +116,8 @@ static int print_json(const char *text, mr_error *err)
     cJSON *whole = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(whole, "metrics");
     (void)cJSON_AddNumberToObject(whole, "time", (double)time(NULL));
     int status = each_sample(text, add_json, list);
-    char *json = cJSON_Print(whole);
+    if (status == MR_OK) return json_write(whole, "-", err);
     cJSON_Delete(whole);
-    if (!json) return mr_fail(err, MR_FAILED, "out of memory");
-    printf("%s\n", json);
-    free(json);
     return status;
 }
 

@@ -2,9 +2,9 @@
 
 #include <cJSON.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 
 static double per_second(uint64_t count, const co_job_status *status)
 {
@@ -53,13 +53,7 @@ static cJSON *make_report(const co_job_status *status, const mr_pack *pack, cons
 
 int report_save(const char *path, const co_job_status *status, const mr_pack *pack, const mr_film *film, const co_account_report *account, mr_error *err)
 {
-    cJSON *json = make_report(status, pack, film, account);
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text) return mr_fail(err, MR_FAILED, "%s: out of memory", path);
-    int result = cli_write_file(path, text, err);
-    free(text);
-    return result;
+    return json_write(make_report(status, pack, film, account), path, err);
 }
 
 int report_failure(co_server *server, uint64_t job, const co_job_status *status, const char *scene, const mr_picture *picture, mr_error *err)

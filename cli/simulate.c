@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "coordinator/world.h"
 
 enum { RUNS_MOST = 1000 };
@@ -111,12 +112,7 @@ static int print_json(uint64_t tiles, mr_error *err)
         (void)cJSON_AddNumberToObject(object, "least", figures[i].value[0]);
         (void)cJSON_AddNumberToObject(object, "greatest", figures[i].value[runs - 1]);
     }
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text) return mr_fail(err, MR_FAILED, "out of memory");
-    printf("%s\n", text);
-    free(text);
-    return MR_OK;
+    return json_write(json, "-", err);
 }
 
 static void print_table(uint64_t tiles)

@@ -1,9 +1,9 @@
 /* mobyray status: the jobs of a running coordinator, as a table or as JSON. */
 #include <cJSON.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cli/jobs.h"
+#include "cli/json.h"
 #include "cli/keys.h"
 
 static const char *endpoint = "tcp://127.0.0.1:5555", *key;
@@ -73,11 +73,8 @@ static int print_json(co_client_config *config, mr_error *err)
 {
     cJSON *jobs = cJSON_CreateArray();
     int status = jobs_talk(endpoint, key, config, list, jobs, err);
-    char *text = status == MR_OK ? cJSON_Print(jobs) : NULL;
+    if (status == MR_OK) return json_write(jobs, "-", err);
     cJSON_Delete(jobs);
-    if (text) printf("%s\n", text);
-    else if (status == MR_OK) status = mr_fail(err, MR_FAILED, "out of memory");
-    free(text);
     return status;
 }
 
@@ -111,12 +108,7 @@ static int print_cluster_json(const co_cluster *c, mr_error *err)
     add_known(json, "work_left_s", c->work_s);
     add_known(json, "worker_start_s", c->start_s);
     (void)cJSON_AddNumberToObject(json, "uptime_s", c->up_s);
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text) return mr_fail(err, MR_FAILED, "out of memory");
-    printf("%s\n", text);
-    free(text);
-    return MR_OK;
+    return json_write(json, "-", err);
 }
 
 static int run_summary(mr_error *err)

@@ -169,14 +169,20 @@ static const char *no_lie(const co_world_config *c, const co_world_report *r)
     return r->wrong ? "a lie is in the picture" : NULL;
 }
 
-static void test_liars(void **state)
+static co_world_config with_liars(void)
 {
-    (void)state;
     co_world_config c = small();
     c.workers = 6;
     c.verify_percent = 100;
     c.liars = 2;
     c.lie_ppm = 50000;
+    return c;
+}
+
+static void test_liars(void **state)
+{
+    (void)state;
+    co_world_config c = with_liars();
     run_seeds(200, &c, no_lie);
     c.crash_ppm = 3000;
     c.break_ppm = c.leave_ppm = c.twice_ppm = c.late_ppm = 10000;
@@ -189,11 +195,7 @@ static void test_liars(void **state)
 static void test_liars_and_restarts(void **state)
 {
     (void)state;
-    co_world_config c = small();
-    c.workers = 6;
-    c.verify_percent = 100;
-    c.liars = 2;
-    c.lie_ppm = 50000;
+    co_world_config c = with_liars();
     c.restarts = 6;
     c.restart_every_us = 300000;
     run_seeds(200, &c, no_lie);

@@ -27,7 +27,7 @@ static char *make_ply(size_t *size, int corners)
 {
     char *ply = calloc(1, 1 << 20);
     assert_non_null(ply);
-    size_t at = (size_t)sprintf(ply, "ply\nformat binary_little_endian 1.0\ncomment a ribbon\nelement vertex %d\nproperty float x\nproperty float y\n"
+    size_t at = (size_t)snprintf(ply, 1 << 20, "ply\nformat binary_little_endian 1.0\ncomment a ribbon\nelement vertex %d\nproperty float x\nproperty float y\n"
                                      "property float z\nproperty uchar red\nproperty double weight\nproperty short turn\nelement face %d\n"
                                      "property list uchar int vertex_indices\nend_header\n", VERTICES, FACES);
     const float odd[] = {NAN, -0.0f, INFINITY, 1e-42f};
