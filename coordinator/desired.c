@@ -78,7 +78,7 @@ static void note_joined(co_desired *d, uint64_t joined)
 static void age_orders(co_desired *d, uint64_t passed_us)
 {
     for (uint32_t i = 0; i < d->orders; i++) d->order[i].age_us += passed_us;
-    while (d->orders && d->order[0].age_us > CO_START_MOST_S * SECOND) drop_oldest(d);
+    while (d->orders && (double)d->order[0].age_us > CO_START_MOST_S * SECOND) drop_oldest(d);
 }
 
 /* The orders are what is missing: new ones for what is missing more, the newest withdrawn for what is missing less. */
