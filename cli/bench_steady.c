@@ -81,7 +81,7 @@ static int begin(steady *s, mr_error *err)
 typedef struct lane {
     steady *all;
     pthread_t thread;
-    int status;
+    int status; /* written once, accessed with __atomic: it is looked at meanwhile */
     mr_error err;
 } lane;
 
@@ -92,8 +92,10 @@ static void *keep_busy(void *arg)
     co_job_status done;
     const co_client_config config = {.endpoint = s->work->cluster, .keys = s->with_keys ? &s->keys : NULL, .stop = &s->stop, .options = CLI_JOB_DEFAULTS,
                                      .name = "bench", .scene = s->work->scene, .no_film = 1};
-    while (me->status == MR_OK && !s->stop) me->status = co_client_render(&config, s->work->pack, &s->work->picture, s->work->tile, NULL, &done, &me->err);
-    if (me->status == MR_INTERRUPTED) me->status = MR_OK;
+    int status = MR_OK;
+    while (status == MR_OK && !__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
+        status = co_client_render(&config, s->work->pack, &s->work->picture, s->work->tile, NULL, &done, &me->err);
+    __atomic_store_n(&me->status, status == MR_INTERRUPTED ? MR_OK : status, __ATOMIC_RELAXED);
     return NULL;
 }
 
@@ -119,7 +121,7 @@ static int load_cluster(steady *s, double seconds, mr_error *err)
     s->end = s->begin + seconds;
     while (status == MR_OK && started < LANES && !pthread_create(&lanes[started].thread, NULL, keep_busy, &lanes[started])) started++;
     if (status == MR_OK) status = started == LANES ? watch(s, lanes, err) : mr_fail(err, MR_FAILED, "cannot start a thread");
-    s->stop = 1;
+    __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < started; i++) {
         (void)pthread_join(lanes[i].thread, NULL);
         if (status == MR_OK && lanes[i].status != MR_OK) status = mr_fail(err, lanes[i].status, "%s", lanes[i].err.text);

@@ -2,6 +2,7 @@
 #include "cli/http.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,11 +73,15 @@ static void settings(http_client *c)
     (void)curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
 }
 
+static CURLcode begun;
+
+static void begin(void) { begun = curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+/* Containers are started by several threads, each with a client of its own. */
 int http_open(http_client **out, const char *base, mr_error *err)
 {
-    static int begun;
-    if (!begun && curl_global_init(CURL_GLOBAL_DEFAULT)) return mr_fail(err, MR_FAILED, "libcurl cannot start");
-    begun = 1;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (pthread_once(&once, begin) || begun) return mr_fail(err, MR_FAILED, "libcurl cannot start");
     http_client *c = calloc(1, sizeof *c);
     if (c) c->curl = curl_easy_init();
     if (!c || !c->curl) {
