@@ -2,6 +2,7 @@
  * (`make rays-plugin`) for any harness that loads implementations. MOBYRAY_KERNEL chooses the kernel. */
 #include "bench/rtx.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,11 +49,22 @@ const mr_kernel *rtx_own_kernel(const rtx_scene *scene, const void **bvh)
     return scene->kernel;
 }
 
+static pthread_key_t scratch_key;
+
+static void make_scratch_key(void)
+{
+    if (pthread_key_create(&scratch_key, free)) abort();
+}
+
+/* A thread's own, freed with it. */
 void *rtx_own_scratch(const rtx_scene *scene)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     static _Thread_local void *scratch;
-    if (!scratch) scratch = aligned_alloc(64, (scene->kernel->scratch_bytes + 63) / 64 * 64);
-    if (!scratch) abort();
+    if (scratch) return scratch;
+    (void)pthread_once(&once, make_scratch_key);
+    scratch = aligned_alloc(64, (scene->kernel->scratch_bytes + 63) / 64 * 64);
+    if (!scratch || pthread_setspecific(scratch_key, scratch)) abort();
     return scratch;
 }
 
