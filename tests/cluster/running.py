@@ -7,6 +7,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MOBYRAY = pathlib.Path(os.environ.get("MOBYRAY", ROOT / "build" / "mobyray"))
 MEDDLER = pathlib.Path(os.environ.get("MEDDLER", ROOT / "build" / "release" / "tests" / "cluster" / "meddler"))
+SANITIZED = MOBYRAY.parent.name in ("asan", "tsan")  # a build that watches itself: slower, and with memory and symbols of its own
 TIMEOUT_S = 300  # of any one command: far beyond what it needs, so that a hang fails instead of lasting for ever
 
 

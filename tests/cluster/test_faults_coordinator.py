@@ -15,6 +15,7 @@ import faults
 import waiting
 from faultproxy import FaultProxy
 from faults import full_or_short, journal_bytes, picture, running, same_picture, say, soon, spread
+from running import SANITIZED
 
 FAKETIME = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
@@ -226,6 +227,7 @@ def test_disk_full(cluster, mobyray, reference, cornell):
 
 
 @pytest.mark.skipif(not FAKETIME, reason="needs Debian's faketime")
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer and libfaketime wait for each other for ever")
 def test_clock_jumps(cluster, mobyray, reference, cornell):
     """14: the clock is set more than a day ahead, and two back, in mid-render."""
     options, clock = picture(full_or_short(20, 6)), mobyray.folder / "clock"
