@@ -1,6 +1,6 @@
 /* The ray kernel: one thread traces a batch as a wavefront. Compiled once for each instruction set (see tracer/simd.h).
  *
- * 32 rays are in flight, each in a slot with its own stack. They stand in lists by what they need next: a node, a leaf, or something
+ * Some dozens of rays are in flight, each in a slot with its own stack. They stand in lists by what they need next: a node, a leaf, or something
  * rarer (an instance, the way back from one, to be finished). A pass works through one list; its loop has no unpredictable branch and its
  * iterations do not depend on each other, so the processor overlaps several of them; each writes its ray's next reference, which is
  * thus known a whole pass before it is needed and is prefetched. The references are then dealt out to the lists.
@@ -245,7 +245,7 @@ INLINE void leaf_pass(wave *w, int any)
     L->n = 0;
     for (uint32_t i = 0; i < n; i++) {
         slot *s = slot_at(w, w->old.slot[i]);
-        unsigned sure, lanes = leaf_quick(&s->r, leaf_at(w, w->old.ref[i]), &sure);
+        unsigned sure, lanes = leaf_quick(&s->r, leaf_at(w, w->old.ref[i]), &sure, any);
         uint32_t ref = s->ref[s->top];
         prefetch(w->base, ref);
         s->top -= lanes == 0;
@@ -274,14 +274,14 @@ INLINE void give_up(wave *w, uint32_t q)
 }
 
 /* Makes *w->raw[0 .. n - 1] ready. Bit i of the result: the ray can hit something. */
-INLINE uint32_t prepare(wave *w, uint32_t n)
+INLINE uint64_t prepare(wave *w, uint32_t n)
 {
-    uint32_t usable = 0;
+    uint64_t usable = 0;
     for (uint32_t i = 0; i < 8; i++) { /* fills the last eight up */
         w->raw[n + i] = w->rays;
         w->setup[n + i] = &w->nobody;
     }
-    for (uint32_t i = 0; i < n; i += 8) usable |= rays_prepare(w->raw + i, w->setup + i) << i;
+    for (uint32_t i = 0; i < n; i += 8) usable |= (uint64_t)rays_prepare(w->raw + i, w->setup + i) << i;
     return usable;
 }
 
@@ -331,9 +331,9 @@ INLINE void rare_pass(wave *w, mr_hit *hits, uint8_t *blocked, int any)
     R->n = 0;
     w->taken = taken;
     if (w->spheres) meet_spheres(w, any);
-    uint32_t idle = ~prepare(w, raw);
+    uint64_t idle = ~prepare(w, raw) & ((UINT64_C(1) << raw) - 1);
     first_steps(w, fresh, any);
-    for (idle &= raw < 32 ? (1u << raw) - 1 : ~0u; idle; idle &= idle - 1) give_up(w, w->raw_of[__builtin_ctz(idle)]);
+    for (; idle; idle &= idle - 1) give_up(w, w->raw_of[__builtin_ctzll(idle)]);
     deal(&w->node, &w->leaf, R, w->from, w->next, n, w->node.n, NULL);
 }
 

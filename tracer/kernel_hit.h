@@ -30,7 +30,6 @@
  *   - Rule 2 gives entry(leaf) <= t <= exit(leaf) * SPAN with SPAN = 1 + 1e-6. Node test and stack filter compare with
  *     REACH = 1 + 3e-6: max(entry(node), tmin) <= min(exit(node), limit) * REACH holds whenever limit >= t. A NaN in a slab (overflow)
  *     drops that slab; boxes with infinite planes are the unused children.
- *   - The quick test of a leaf culls by the extent along the dominant axis; rule 2 includes that very extent, bit for bit.
  *   - An instance is entered by the same interval of its record's box, and a hit in it must lie in that interval (SPAN again), so all
  *     nodes above it pass. Inside, the argument is repeated with the transformed ray.
  * Entries cut from the stack have been compared in the same way, with up to 7 units in the last place (8.4e-7) added by sorting keys. What the beams cut is wider still (tracer/kernel_beam.h). */
@@ -172,13 +171,13 @@ INLINE void leaf_extent(const vf8 *t, vf8 *first, vf8 *last)
     *last = vf_max(vf_max(t[0], t[1]), t[2]);
 }
 
-/* Rule 1 and the extent: lanes that may be hit between r->tmin and r->t. No division, no branch. Everything is seen from the vertices (origin
- * minus vertex: the loads become operands), which turns the signs of all edges' ends and so of no edge function.
- * *sure: those whose whole extent is between tmin and t. */
-INLINE unsigned leaf_quick(const ray_setup *r, const mr_bvh_leaf *leaf, unsigned *sure)
+/* Rule 1: lanes that may be hit. No division, no branch. Everything is seen from the vertices (origin minus vertex: the loads become
+ * operands), which turns the signs of all edges' ends and so of no edge function.
+ * *sure: those whose whole extent is between tmin and t, where `any` (otherwise 0: rules 2 to 4 look at the extent of the few that are left). */
+INLINE unsigned leaf_quick(const ray_setup *r, const mr_bvh_leaf *leaf, unsigned *sure, int any)
 {
     const leaf_view l = leaf_seen(r, leaf);
-    vf8 zero = vf_set(0), tmin = vf_set(r->tmin), start = vf_set(r->start), back = vf_set(r->back), x[3], y[3], t[3], first, last;
+    vf8 zero = vf_set(0), start = vf_set(r->start), back = vf_set(r->back), x[3], y[3], t[3];
     vf8 sx = vf_set(r->shear[0]), sy = vf_set(r->shear[1]), ox = vf_set(r->org[0]), oy = vf_set(r->org[1]), oz = vf_set(r->org[2]);
     for (int v = 0; v < 3; v++) {
         vf8 z = vf_sub(oz, leaf_row(&l, v, 2));
@@ -188,15 +187,18 @@ INLINE unsigned leaf_quick(const ray_setup *r, const mr_bvh_leaf *leaf, unsigned
     }
     vf8 u = vf_sub(vf_mul(x[2], y[1]), vf_mul(y[2], x[1])), v = vf_sub(vf_mul(x[0], y[2]), vf_mul(y[0], x[2]));
     vf8 w = vf_sub(vf_mul(x[1], y[0]), vf_mul(y[1], x[0]));
-    leaf_extent(t, &first, &last);
     vf8 ahead = vf_mul(u, vf_sub(t[0], start)); /* u + v + w times how far the hit is beyond the start */
     ahead = vf_add(ahead, vf_mul(v, vf_sub(t[1], start)));
     ahead = vf_add(ahead, vf_mul(w, vf_sub(t[2], start)));
     vf8 least = vf_min(vf_min(u, v), vf_min(w, ahead)), most = vf_max(vf_max(u, v), vf_max(w, ahead));
     vm8 in = vm_xor(vf_le(zero, least), vf_le(most, zero)); /* xor: not if all are 0 */
-    vf8 tmax = vf_set(r->t);
-    unsigned lanes = vm_bits(vm_and(in, vm_and(vf_le(first, tmax), vf_le(tmin, last)))) & ((1u << leaf->count) - 1);
-    *sure = lanes & vm_bits(vm_and(vf_le(tmin, first), vf_le(last, tmax)));
+    unsigned lanes = vm_bits(in) & ((1u << leaf->count) - 1);
+    *sure = 0;
+    if (any) {
+        vf8 first, last;
+        leaf_extent(t, &first, &last);
+        *sure = lanes & vm_bits(vm_and(vf_le(vf_set(r->tmin), first), vf_le(last, vf_set(r->t))));
+    }
     return lanes;
 }
 
@@ -364,7 +366,7 @@ INLINE unsigned candidates_accept(candidates *c, vf8 *t_out, unsigned *ask)
     candidates_load(c, &x);
     candidates_interval(&x, &entry, &exit);
     const vf8 along[3] = { vf_mul(x.p[2], x.shear[2]), vf_mul(vf_sub(vf_load(c->corner[5]), x.org[2]), x.shear[2]),
-                           vf_mul(vf_sub(vf_load(c->corner[8]), x.org[2]), x.shear[2]) }; /* bit for bit as in leaf_quick */
+                           vf_mul(vf_sub(vf_load(c->corner[8]), x.org[2]), x.shear[2]) };
     leaf_extent(along, &first, &last);
     vf8 den = vf_add(vf_add(vf_mul(x.n[0], x.shear[0]), vf_mul(x.n[1], x.shear[1])), x.n[2]);
     vf8 num = vf_mul(x.shear[2], vf_add(vf_add(vf_mul(x.n[0], x.p[0]), vf_mul(x.n[1], x.p[1])), vf_mul(x.n[2], x.p[2])));

@@ -6,9 +6,9 @@
 #include "tracer/kernel_hit.h"
 
 enum {
-    SLOTS = 32,    /* rays in flight: fewer overlap too little, more push the stacks out of the first-level cache */
-    LEAF_MIN = 12, /* do the leaf pass when so many wait, or few need nodes */
-    DONE_MIN = 8,  /* likewise for what is rarer */
+    SLOTS = 48,    /* rays in flight: fewer overlap too little, more push the stacks out of the first-level cache */
+    LEAF_MIN = 18, /* do the leaf pass when so many wait, or few need nodes */
+    DONE_MIN = 12, /* likewise for what is rarer */
     BATCH = 4096,  /* rays that are put in order together: enough for beams of each octant, few enough to stay in the second-level cache */
     /* A node's pop and push add 7 at most, on two trees' paths; the end mark, the exit mark, and 8 of whole-vector stores. */
     STACK = 2 * 7 * MR_BVH_MAX_DEPTH + 2 + 8 + 6, /* 464 */
@@ -34,6 +34,7 @@ typedef struct slot {
 } slot;
 
 _Static_assert(sizeof(slot) == SLOT_BYTES, "slot layout");
+_Static_assert(SLOTS < BEAM_RAYS, "a pass begins rays of two beams at most, and a ray is a bit of 64");
 
 /* Slots (as byte offsets from the first) and their next references. Whole vectors are stored: 16 spare. */
 typedef struct list {
@@ -194,7 +195,7 @@ INLINE uint32_t push_sorted(slot *s, const mr_bvh_node *node, uint32_t at, unsig
 }
 
 /* Takes the top off and says what it was. */
-INLINE uint32_t pop(wave *w, slot *s)
+INLINE uint32_t pop(const wave *w, slot *s)
 {
     uint32_t ref = s->ref[s->top];
     s->top--;

@@ -209,7 +209,7 @@ static inline __m256i simd_sort8(__m256i k) /* descending; Batcher's bitonic net
     return SIMD_EXCHANGE8(k, _mm256_shuffle_epi32(k, 0xB1), 0xAA);
 }
 
-/* Lanes that are not hit get a negative key: they sort behind the others. */
+/* Lanes that are not hit get a key that sorts behind the others: a negative one, or 0, which is that of lane 0 at no distance and as good as it. */
 static inline uint32_t simd_push_sorted(float *dist, uint32_t *ref, unsigned bits, vf8 d, const uint32_t *child)
 {
     __m256i c = _mm256_load_si256((const __m256i *)(const void *)child);
@@ -217,7 +217,7 @@ static inline uint32_t simd_push_sorted(float *dist, uint32_t *ref, unsigned bit
     __m256i k = _mm256_or_si256(_mm256_and_si256(_mm256_castps_si256(d), _mm256_set1_epi32(~7)), lane);
     uint32_t n = (uint32_t)__builtin_popcount(bits);
 #ifdef MR_KERNEL_avx512
-    k = _mm256_mask_compress_epi32(_mm256_set1_epi32(-1), (__mmask8)bits, k);
+    k = simd_compress(bits, k);
 #else
     static const int32_t tail[16] = { 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1 };
     k = _mm256_or_si256(simd_compress(bits, k), _mm256_loadu_si256((const __m256i *)(const void *)(tail + 8 - n)));

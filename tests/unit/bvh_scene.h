@@ -354,7 +354,7 @@ static inline void reference_leaf(reference *f, const ray_setup *r, const mr_bvh
     vf8 t;
     unsigned ask;
     candidates c = { .n = 0 };
-    unsigned sure, lanes = leaf_quick(r, leaf, &sure);
+    unsigned sure, lanes = leaf_quick(r, leaf, &sure, f->any);
     if (f->any && sure && leaf_blocks(r, leaf)) f->blocked = 1;
     for (unsigned m = lanes; m; m &= m - 1) candidates_add(&c, r, leaf, (uint32_t)__builtin_ctz(m));
     if (!c.n) return;
