@@ -34,7 +34,7 @@ typedef struct slot {
 } slot;
 
 _Static_assert(sizeof(slot) == SLOT_BYTES, "slot layout");
-_Static_assert(SLOTS < BEAM_RAYS, "a pass begins rays of two beams at most, and a ray is a bit of 64");
+_Static_assert((int)SLOTS < (int)BEAM_RAYS, "a pass begins rays of two beams at most, and a ray is a bit of 64");
 
 /* Slots (as byte offsets from the first) and their next references. Whole vectors are stored: 16 spare. */
 typedef struct list {
