@@ -297,18 +297,20 @@ static void write_log(co_text *t, co_board *board, uint64_t after)
 
 /* ---- health ---- */
 
+/* ready: whether it takes work; otherwise whether it lives, which is doubted late only: who doubts it kills it. */
 static void answer_health(co_answer *a, co_board *board, int ready)
 {
     co_board_totals now;
     co_text t = { .bytes = NULL };
     co_board_totals_now(board, &now);
     double silent_s = now.opened_us ? 1e-6 * (double)(co_now_us() - now.stepped_us) : 0;
-    const char *why = !now.opened_us ? "the coordinator is starting" : silent_s > CO_HTTP_STUCK_S ? "the coordinator does not answer" : now.ready ? NULL : now.not_ready;
+    const char *why = silent_s > (ready ? CO_HTTP_STUCK_S : CO_HTTP_HUNG_S) ? "the coordinator does not answer" : NULL;
+    if (ready && !why) why = !now.opened_us ? "the coordinator is starting" : now.ready ? NULL : now.not_ready;
     co_json_open(&t, NULL, '{');
-    co_json_string(&t, "status", ready && why ? "not ready" : "ok");
-    if (ready && why) co_json_string(&t, "reason", why);
+    co_json_string(&t, "status", !why ? "ok" : ready ? "not ready" : "hung");
+    if (why) co_json_string(&t, "reason", why);
     co_json_close(&t, '}');
-    co_answer_text(a, ready && why ? 503 : 200, "application/json", &t);
+    co_answer_text(a, why ? 503 : 200, "application/json", &t);
 }
 
 /* ---- all of it ---- */

@@ -158,6 +158,7 @@ enum {
     CO_HTTP_QUIET_MS = 30000,      /* without a listener for so long, nothing is gathered */
     CO_HTTP_BEAT_MS = 5000,        /* a comment on a silent stream, so that both ends know that it lives */
     CO_HTTP_STUCK_S = 30,          /* the server has not been heard of for so long: it takes no work. Saving a large picture takes it some seconds */
+    CO_HTTP_HUNG_S = 120,          /* ... and for so long: it is not alive, whatever orchestrates it may replace it */
     CO_TEXT_MOST = 64 << 20
 };
 #define CO_HTTP_BODY_MOST (UINT64_C(1) << 30)   /* a scene that is sent */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "coordinator/clock.h"
 #include "coordinator/http_internal.h"
 
 /* ---- requests ---- */
@@ -277,6 +278,33 @@ static co_board *small_board(void)
     return b;
 }
 
+/* What a health check is told by a board whose server has done nothing for so long. */
+static int health(const char *uri, uint64_t silent_s)
+{
+    co_board *b = co_board_new("1", "c");
+    co_answer a = { .status = 0 };
+    co_http_route r;
+    if (silent_s != UINT64_MAX) co_board_opened(b, "tcp://x:1", 1, co_now_us() - silent_s * 1000000);
+    assert_int_equal(route(&r, "GET", uri), 200);
+    assert_int_equal(co_api_answer(&a, &r, b), 1);
+    assert_true((a.status == 200) == (strstr(a.body, "reason") == NULL));
+    int status = a.status;
+    co_answer_free(&a);
+    co_board_free(b);
+    return status;
+}
+
+static void test_health(void **state)
+{
+    (void)state;
+    assert_int_equal(health("/healthz", UINT64_MAX), 200); /* it reads its journal */
+    assert_int_equal(health("/readyz", UINT64_MAX), 503);
+    assert_int_equal(health("/healthz", CO_HTTP_STUCK_S + 2), 200);
+    assert_int_equal(health("/readyz", CO_HTTP_STUCK_S + 2), 503);
+    assert_int_equal(health("/healthz", CO_HTTP_HUNG_S - 2), 200);
+    assert_int_equal(health("/healthz", CO_HTTP_HUNG_S + 2), 503);
+}
+
 static void assign(co_board *b, uint64_t generation, uint32_t place, uint32_t worker)
 {
     co_board_assigned(b, &(co_board_lease){ .id = generation << 32 | place, .job = 5, .worker = worker, .width = 4, .height = 4 }, 1000000);
@@ -415,7 +443,7 @@ int main(void)
         cmocka_unit_test(test_paths), cmocka_unit_test(test_queries), cmocka_unit_test(test_hosts), cmocka_unit_test(test_tokens_and_events),
         cmocka_unit_test(test_jobs_as_json), cmocka_unit_test(test_rates), cmocka_unit_test(test_json), cmocka_unit_test(test_views_know_what_is_in),
         cmocka_unit_test(test_blocks), cmocka_unit_test(test_changes), cmocka_unit_test(test_work_in_hand), cmocka_unit_test(test_workers_are_forgotten),
-        cmocka_unit_test(test_old_jobs_and_lines_go), cmocka_unit_test(test_mailbox),
+        cmocka_unit_test(test_old_jobs_and_lines_go), cmocka_unit_test(test_mailbox), cmocka_unit_test(test_health),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
