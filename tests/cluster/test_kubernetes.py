@@ -1,5 +1,5 @@
-"""docker/kubernetes: against the schemas of Kubernetes (kubernetes-validate from PyPI), rendered by kustomize where kubectl is, held to the restricted Pod
-Security standard, and to what mobyray has: options, paths, fields. No cluster is run here: docs/DEPLOY.md says so."""
+"""docker/kubernetes: against the schemas of Kubernetes (kubernetes-validate from PyPI) and of KEDA (cloudcoil-models-keda), rendered by kustomize where kubectl is, held to the
+restricted Pod Security standard, and to what mobyray has: options, paths, fields. No cluster is run here: docs/DEPLOY.md says so."""
 
 import contextlib
 import http.server
@@ -15,17 +15,16 @@ import pytest
 import yaml
 
 import waiting
-from containers import unavailable
+from pypi import checked, installed
 from running import ROOT, Runner
 from web import Web
 
 FOLDER = ROOT / "docker" / "kubernetes"
-VERSION = "1.31"  # of the schemas: the API versions that are used are all older
+VERSIONS = ("1.25", "1.37")  # of the schemas: the oldest and the newest that there are
 VALIDATE = "kubernetes-validate==1.37.0"
+KEDA_MODELS = "cloudcoil-models-keda==2.16.1.0"  # made from KEDA's own definitions (CRDs)
 OVERLAYS = ("keda", "keda-prometheus", "hpa")
-# KEDA's own schema cannot be had here. Fields as documented at keda.sh: the ScaledObject specification, and its scalers metrics-api and prometheus (2.14).
-SCALED_OBJECT = {"scaleTargetRef", "pollingInterval", "cooldownPeriod", "initialCooldownPeriod", "idleReplicaCount", "minReplicaCount", "maxReplicaCount", "fallback", "advanced", "triggers"}
-TRIGGER = {"type", "name", "metadata", "metricType", "authenticationRef", "useCachedMetrics"}
+# To KEDA's definitions a scaler's metadata are any texts. Fields as documented at keda.sh: its scalers metrics-api and prometheus (2.14).
 SCALERS = {"metrics-api": ({"url", "valueLocation", "targetValue"}, {"activationTargetValue", "format", "unsafeSsl", "authMode"}),
            "prometheus": ({"serverAddress", "query", "threshold"}, {"activationThreshold", "namespace", "ignoreNullValues", "unsafeSsl", "authModes"})}
 
@@ -48,26 +47,29 @@ def rendered(overlay):
 
 
 CHECKER = """import json, sys, kubernetes_validate
-for found in json.load(sys.stdin):
+for found, version in [(found, version) for found in json.load(sys.stdin) for version in sys.argv[1:]]:
     try:
-        kubernetes_validate.validate(found, sys.argv[1], strict=True)
+        kubernetes_validate.validate(found, version, strict=True)
     except kubernetes_validate.ValidationError as error:
-        sys.exit(f"{found['kind']} {found['metadata']['name']}: {'.'.join(map(str, error.path))}: {error.message}")
+        sys.exit(f"{found['kind']} {found['metadata']['name']} in {version}: {'.'.join(map(str, error.path))}: {error.message}")
+"""
+# The models leave out what they do not know: so what comes back is what went in only where all of it is known.
+KEDA_CHECKER = """import json, sys
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+found = json.load(sys.stdin)
+known = ScaledObject.model_validate(found).model_dump(mode="json", by_alias=True, exclude_unset=True)
+if known["spec"] != found["spec"]:
+    sys.exit(f"not all of it is known: {known['spec']}")
 """
 
 
 @pytest.fixture(scope="module")
 def validate():
-    """Holds objects to the schemas. The checker is in build/, installed once, and runs apart: it wants newer libraries than Debian's."""
-    home = ROOT / "build" / "kubernetes-validate"
-    if not (home / "kubernetes_validate").exists():
-        done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", home, VALIDATE], capture_output=True, text=True, check=False)
-        if done.returncode:
-            unavailable(f"{VALIDATE} cannot be installed: {done.stderr[-500:]}")
+    """Holds objects to the schemas."""
+    home = installed(VALIDATE, "kubernetes_validate")
 
     def look(objects):
-        done = subprocess.run([sys.executable, "-c", CHECKER, VERSION], input=json.dumps(known_to_kubernetes(objects)), env={**os.environ, "PYTHONPATH": str(home)},
-                              capture_output=True, text=True, check=False)
+        done = checked(home, ("-c", CHECKER, *VERSIONS), known_to_kubernetes(objects))
         assert done.returncode == 0, done.stderr[-1500:]
     return look
 
@@ -190,15 +192,26 @@ def drain_s():
     return sum(int(re.search(rf"{name} = (\d+)", limits)[1]) for name in ("WK_DRAIN_MS", "WK_LINGER_MS")) / 1000
 
 
+@pytest.mark.parametrize("spoil", (None, lambda spec: spec.update(pollingIntervall=5), lambda spec: spec["triggers"][0].update(metricTyp="Value"), lambda spec: spec.update(minReplicaCount="none"),
+                                   lambda spec: spec.pop("scaleTargetRef")))
+@pytest.mark.parametrize("overlay", ("keda", "keda-prometheus"))
+def test_scaled_objects_are_what_keda_defines(overlay, spoil):
+    (found,) = documents(FOLDER / "overlays" / overlay / "scaledobject.yaml")
+    if spoil:
+        spoil(found["spec"])
+    done = checked(installed(KEDA_MODELS, "cloudcoil"), ("-c", KEDA_CHECKER), found)
+    assert (done.returncode == 0) == (spoil is None), done.stderr[-1500:]
+
+
 @pytest.mark.parametrize("overlay", ("keda", "keda-prometheus"))
 def test_scaled_objects_have_documented_fields(overlay):
     (found,) = documents(FOLDER / "overlays" / overlay / "scaledobject.yaml")
     assert (found["apiVersion"], found["kind"]) == ("keda.sh/v1alpha1", "ScaledObject")
     spec = found["spec"]
-    assert set(spec) <= SCALED_OBJECT and spec["minReplicaCount"] == 0
+    assert spec["minReplicaCount"] == 0
     (trigger,) = spec["triggers"]
     required, optional = SCALERS[trigger["type"]]
-    assert set(trigger) <= TRIGGER and required <= set(trigger["metadata"]) <= required | optional
+    assert required <= set(trigger["metadata"]) <= required | optional
     assert all(isinstance(value, str) for value in trigger["metadata"].values()), "KEDA's metadata are texts"
     if "advanced" in spec:
         behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
