@@ -216,11 +216,12 @@ IMAGE_LIBS = -Wl,--as-needed -Wl,-Bstatic -lzmq -lsodium -lbsd -lmd -ldeflate -l
   -Wl,-Bdynamic $(if $(filter libcurl,$(PACKAGES)),$(B)/curl/libcurl.a) -lcjson -lOpenEXRCore-3_1 -lassimp -l:libstdc++.so.6 -lm -pthread
 export VERSION
 image_environment = COMMIT="$${COMMIT-$$(git describe --always --dirty 2>/dev/null)}" SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
+image_created = CREATED="$$(date -u -d "@$$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
 
 .PHONY: image image-arm64 image-root sbom
-image: ## build the container image (docs/IMAGE.md); IMAGE=... names it, BASE_IMAGE=... is what it is built in
-	@export $(image_environment); docker build -f docker/Dockerfile -t $(IMAGE) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg COMMIT="$$COMMIT" \
-	  --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" --build-arg VERSION=$(VERSION) --build-arg CREATED="$$(date -u -d "@$$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" .
+image: ## build the container image (docs/IMAGE.md); IMAGE=... names it, BASE_IMAGE=... is what it is built in, MIRROR=... pins the packages
+	@export $(image_environment); export $(image_created); docker build -f docker/Dockerfile -t $(IMAGE) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg MIRROR=$(MIRROR) \
+	  --build-arg COMMIT="$$COMMIT" --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" --build-arg VERSION=$(VERSION) --build-arg CREATED="$$CREATED" .
 
 .PHONY: image-again
 image-again: ## build it twice and compare the layers
@@ -240,8 +241,8 @@ sbom: image-root ## what an image built here would hold: out/sbom.spdx.json
 rays-plugin: ## build/mobyray-rays.so: the kernels behind the five functions of the ray benchmark
 	@$(MAKE) --no-print-directory CONFIG=pic build/mobyray-rays.so
 
-docker: ## build the container image
-	docker-compose build 2>/dev/null || docker compose build
+docker: ## build the container image as Compose does, with the commit's name and time in it
+	export $(image_environment); export $(image_created); if command -v docker-compose >/dev/null; then docker-compose build; else docker compose build; fi
 
 install: $(BIN) ## install the binary below PREFIX (/usr/local)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mobyray

@@ -1,35 +1,21 @@
 #!/bin/sh
-# The Debian packages that mobyray needs: the one list for the Makefile, CI and the container image.
+# The Debian packages that mobyray needs, for the Makefile, CI and the container image: each set of them is a file of docker/packages. (One each, so that the image's
+# layer of packages is built anew when a set of its own changes, and not with every other.)
 #
-#   docker/deps.sh SET...          installs what is missing of the sets (build, test, fuzz, lint, docker, bench, arm64, image); as another user than
-#                                  root it prints the command to run instead and fails
+#   docker/deps.sh SET...          installs what is missing of the sets; as another user than root it prints the command to run instead and fails
 set -eu
 
-build="gcc clang make pkg-config libc6-dev libzmq3-dev libcjson-dev libstb-dev libdeflate-dev libopenexr-dev libassimp-dev libsodium-dev libzstd-dev libmicrohttpd-dev libcurl4-openssl-dev"
-test="prometheus libcmocka-dev faketime python3-pytest python3-jsonschema debootstrap python3-selenium chromium chromium-driver python3-yaml python3-pip iproute2 curl"
-fuzz="libclang-rt-dev"
-lint="clang-tidy cppcheck shellcheck"
-docker="docker.io docker-compose"
-bench="libembree-dev"
-image="dpkg-dev" # to build libcurl from Debian's source
-arm64="gcc-aarch64-linux-gnu qemu-user"
-
+lists=$(dirname "$0")/packages
 missing=
 for set in "$@"; do
-    case $set in
-        build) packages=$build ;;
-        test) packages=$test ;;
-        fuzz) packages=$fuzz ;;
-        lint) packages=$lint ;;
-        docker) packages=$docker ;;
-        bench) packages=$bench ;;
-        arm64) packages=$arm64 ;;
-        image) packages=$image ;;
-        *) echo "deps.sh: unknown set '$set', expected build, test, fuzz, lint, docker, bench, arm64 or image" >&2; exit 2 ;;
-    esac
-    for package in $packages; do
+    if [ ! -f "$lists/$set" ]; then
+        echo "deps.sh: unknown set '$set', expected one of:" "$lists"/* | sed "s|$lists/||g" >&2
+        exit 2
+    fi
+    while read -r package; do
+        case $package in '' | '#'*) continue ;; esac
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
-    done
+    done < "$lists/$set"
 done
 [ -n "$missing" ] || exit 0
 

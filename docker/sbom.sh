@@ -69,6 +69,7 @@ relation() {
     printf ',\n    {"spdxElementId": "%s", "relationshipType": "%s", "relatedSpdxElement": "%s"}' "$1" "$2" "$3"
 }
 
+# CONTAINS would say that a package's files have all been looked at; here they are some files of each.
 relations() {
     printf '    {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-Package-mobyray"}'
     awk '$1 == "copied" {print $2}' "$contents" | sort -u | while read -r name; do
@@ -78,9 +79,9 @@ relations() {
         relation SPDXRef-Package-mobyray STATIC_LINK "SPDXRef-Package-$(id "$name")"
     done
     awk '$1 == "copied" {print $2, $3}' "$contents" | while read -r name place; do
-        relation "SPDXRef-Package-$(id "$name")" CONTAINS "SPDXRef-File-$(id "$place")"
+        relation "SPDXRef-File-$(id "$place")" EXPANDED_FROM_ARCHIVE "SPDXRef-Package-$(id "$name")"
     done
-    relation SPDXRef-Package-mobyray CONTAINS SPDXRef-File-usr-bin-mobyray
+    relation SPDXRef-File-usr-bin-mobyray GENERATED_FROM SPDXRef-Package-mobyray
 }
 
 {

@@ -21,6 +21,7 @@ from running import ROOT
 
 BASE_IMAGE = "mobyray-test-base:bookworm"
 IMAGE = f"mobyray-test-{zlib.crc32(str(ROOT).encode()):08x}"  # one a checkout: several can be tested at once
+BUILT = {"COMMIT": "0123abc", "SOURCE_DATE_EPOCH": "1700000000", "CREATED": "2023-11-14T22:13:20Z"}  # what the image says of itself
 CALLER = 12345  # a user who is not root
 PICTURE = {"MOBYRAY_SIZE": "640x360", "MOBYRAY_SPP": "128"}
 SHORT = {"MOBYRAY_SIZE": "160x90", "MOBYRAY_SPP": "4"}
@@ -158,7 +159,7 @@ def image(compose_command, base_image):
         folder.chmod(0o755)
         copy_checkout(folder)
         project = Project(compose_command, folder, base_image)
-        project("build", timeout=900)
+        project("build", variables=BUILT, timeout=900)
         yield project
 
 
