@@ -1,5 +1,6 @@
 /* mobyray autoscale: starts and stops workers on a Docker engine, as many as the coordinator wants. */
 #include <cJSON.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +11,12 @@
 #include "cli/cli.h"
 #include "cli/log.h"
 #include "cli/signals.h"
+#include "cli/web.h"
+#include "coordinator/limits.h"
 
 enum { API_MS = 5000, GRACE_UP_S = 10, SLEEP_MS = 50, WORKERS_MOST = 65536 };
 
-static const char *api = "http://127.0.0.1:8080", *docker = "unix:///var/run/docker.sock", *project, *service = "worker", *swarm;
+static const char *api = "http://127.0.0.1:8080", *docker = "unix:///var/run/docker.sock", *project, *service = "worker", *swarm, *token;
 static uint32_t max_workers, interval_s = 1, grace_s = 30;
 static int once;
 
@@ -23,6 +26,7 @@ static const arg_option options[] = {
     {"project", 0, ARG_TEXT, &project, 0, 0, "NAME", "the Compose project (default: that of the container that this runs in)"},
     {"service", 0, ARG_TEXT, &service, 0, 0, "NAME", "its service of workers (default: worker)"},
     {"swarm", 0, ARG_TEXT, &swarm, 0, 0, "SERVICE", "a Swarm service of workers instead: its replicas"},
+    {"http-token", 0, ARG_TEXT, &token, 0, 0, "FILE", "the coordinator's own of this name: lets idle workers go first in a Swarm service, too"},
     {"max-workers", 0, ARG_COUNT, &max_workers, 1, 10000, "N", "never more, whatever the coordinator wants (default: the engine's CPUs; Swarm: 100)"},
     {"grace", 0, ARG_COUNT, &grace_s, 1, 86400, "SECONDS", "for a worker to finish what it has begun (default: 30; Swarm: the service's own)"},
     {"interval", 0, ARG_COUNT, &interval_s, 1, 3600, "SECONDS", "between two looks (default: 1)"},
@@ -70,7 +74,8 @@ static int read_worker(const cJSON *json, scaler_worker *out)
         { "idle", SCALER_IDLE }, { "busy", SCALER_BUSY }, { "resting", SCALER_IDLE }, { "draining", SCALER_DRAINING }
     };
     double in_hand = number_of(json, "in_hand");
-    *out = (scaler_worker){ .in_hand = in_hand > 0 && in_hand < 1e9 ? (uint32_t)in_hand : 0 };
+    double id = number_of(json, "id");
+    *out = (scaler_worker){ .id = id > 0 && id < 1e15 ? (uint64_t)id : 0, .in_hand = in_hand > 0 && in_hand < 1e9 ? (uint32_t)in_hand : 0 };
     (void)snprintf(out->host, sizeof out->host, "%s", text_of(json, "host"));
     for (unsigned i = 0; i < sizeof states / sizeof states[0]; i++) {
         if (strcmp(text_of(json, "state"), states[i].name) != 0) continue;
@@ -90,9 +95,28 @@ static int read_workers(const cJSON *json, scaler_wish *out, mr_error *err)
     return MR_OK;
 }
 
+static int look_workers(scaler *s, scaler_wish *out, mr_error *err)
+{
+    cJSON *json = NULL;
+    int status = ask(s, "/api/v1/workers", &json, err);
+    if (!status) status = read_workers(json, out, err);
+    cJSON_Delete(json);
+    return status;
+}
+
+int scaler_drain(scaler *s, const scaler_worker *worker, mr_error *err)
+{
+    char path[64];
+    http_answer a;
+    (void)snprintf(path, sizeof path, "/api/v1/workers/%llu/drain", (unsigned long long)worker->id);
+    int status = http_call(s->api, "PUT", path, NULL, API_MS, &a, err);
+    if (status || a.code == 202 || a.code == 404 || a.code == 409) return status; /* 404, 409: it is gone, or about to go */
+    return mr_fail(err, MR_FAILED, "the coordinator says %ld to PUT %s%s", a.code, path, a.code == 401 || a.code == 403 ? ": is --http-token its own?" : "");
+}
+
 static int look(scaler *s, scaler_wish *out, mr_error *err)
 {
-    cJSON *cluster = NULL, *workers = NULL;
+    cJSON *cluster = NULL;
     *out = (scaler_wish){ .known = 0 };
     int status = ask(s, "/api/v1/cluster", &cluster, err);
     double wanted = number_of(cluster, "desired_workers");
@@ -101,21 +125,7 @@ static int look(scaler *s, scaler_wish *out, mr_error *err)
     out->may_stop = number_of(cluster, "uptime_s") > GRACE_UP_S; /* workers of a coordinator that was restarted are coming back to it */
     (void)snprintf(out->reason, sizeof out->reason, "%.100s", text_of(cluster, "desired_reason"));
     cJSON_Delete(cluster);
-    if (!status && !swarm) status = ask(s, "/api/v1/workers", &workers, err);
-    if (!status && !swarm) status = read_workers(workers, out, err);
-    cJSON_Delete(workers);
-    return status;
-}
-
-/* ---- Swarm ---- */
-
-static int swarm_turn(scaler *s, const scaler_wish *wish, mr_error *err)
-{
-    unsigned have = 0, want = wish->workers < s->max ? wish->workers : s->max;
-    int status = engine_replicas(&s->engine, s->swarm, &have, err);
-    if (status || !wish->known || want == have || (want < have && !wish->may_stop)) return status;
-    scaler_say("%s: %u -> %u replicas (%s)", s->swarm, have, want, wish->reason);
-    return engine_set_replicas(&s->engine, s->swarm, want, err);
+    return !status && (!swarm || s->orders) ? look_workers(s, out, err) : status;
 }
 
 /* ---- turns ---- */
@@ -144,7 +154,7 @@ static int turn(scaler *s, mr_error *err)
     scaler_wish wish = { .known = 0 };
     int status = reach_engine(s, err);
     if (!status) status = look(s, &wish, err);
-    if (!status) status = swarm ? swarm_turn(s, &wish, err) : scaler_compose_turn(s, &wish, cli_now(), err);
+    if (!status) status = swarm ? scaler_swarm_turn(s, &wish, err) : scaler_compose_turn(s, &wish, cli_now(), err);
     free(wish.list);
     return status;
 }
@@ -162,6 +172,18 @@ static void rest(uint32_t seconds)
     for (double end = cli_now() + seconds; !signals_stop && cli_now() < end;) (void)usleep(SLEEP_MS * 1000);
 }
 
+static int open_api(scaler *s, mr_error *err)
+{
+    char secret[CO_HTTP_TOKEN_MOST + 2];
+    int status = http_open(&s->api, api, err);
+    if (status || !token) return status;
+    status = web_read_token(secret, token, err);
+    if (!status) status = http_authorize(s->api, secret, err);
+    s->orders = !status;
+    sodium_memzero(secret, sizeof secret);
+    return status;
+}
+
 static int run_autoscale(const arg_result *args, mr_error *err)
 {
     static scaler s;
@@ -171,7 +193,7 @@ static int run_autoscale(const arg_result *args, mr_error *err)
     s.swarm = swarm;
     s.grace_s = grace_s;
     if (swarm && project) return mr_fail(err, MR_USAGE, "--swarm and --project exclude each other");
-    int status = http_open(&s.api, api, err);
+    int status = open_api(&s, err);
     signals_install();
     while (!status && !signals_stop) {
         mr_error trouble = {.text = ""};

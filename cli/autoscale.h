@@ -1,4 +1,5 @@
-/* What the autoscaler's files share: autoscale.c (the command, the coordinator's wish, Swarm), autoscale_compose.c (the containers of a Compose project). */
+/* What the autoscaler's files share: autoscale.c (the command, the coordinator's wish), autoscale_compose.c (the containers of a Compose project),
+ * autoscale_swarm.c (the replicas of a Swarm service). */
 #ifndef CLI_AUTOSCALE_H
 #define CLI_AUTOSCALE_H
 
@@ -7,6 +8,7 @@
 enum { SCALER_LEAVING_MOST = 1024, SCALER_AT_ONCE = 16 };
 
 typedef struct scaler_worker { /* as the coordinator tells */
+    uint64_t id;
     char host[64];
     int state;               /* enum scaler_state */
     uint32_t in_hand;
@@ -32,6 +34,7 @@ typedef struct scaler {
     engine engine;
     int open;                /* the engine is */
     http_client *api;
+    int orders;              /* the coordinator takes them from us: we have its token */
     const char *docker, *service, *swarm;
     char project[ENGINE_NAME];
     unsigned max;
@@ -43,6 +46,10 @@ typedef struct scaler {
 
 /* One turn: looks at the engine, brings the number of workers nearer to the wish. MR_FAILED: the engine's trouble; the next turn tries again. */
 int scaler_compose_turn(scaler *s, const scaler_wish *wish, double now_s, mr_error *err);
+int scaler_swarm_turn(scaler *s, const scaler_wish *wish, mr_error *err); /* sorts the wish's list */
+
+/* Has the coordinator send one home: it gets nothing more, finishes what it has, and ends. One that has gone is no error. Needs s->orders. */
+int scaler_drain(scaler *s, const scaler_worker *worker, mr_error *err);
 
 void scaler_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

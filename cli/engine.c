@@ -157,20 +157,27 @@ static int read_list(const cJSON *json, engine_container **list, unsigned *count
     return MR_OK;
 }
 
+/* Asks for a list. filters: an object, deleted here. */
+static int ask_filtered(engine *e, const char *what, cJSON *filters, cJSON **json, mr_error *err)
+{
+    char path[4 * ENGINE_NAME + 64];
+    char *plain = cJSON_PrintUnformatted(filters), *escaped = plain ? http_escape(plain) : NULL;
+    int fits = escaped && snprintf(path, sizeof path, "%sfilters=%s", what, escaped) < (int)sizeof path;
+    free(plain);
+    free(escaped);
+    cJSON_Delete(filters);
+    return fits ? engine_ask(e, path, json, err) : mr_fail(err, MR_FAILED, "out of memory, or a name is too long");
+}
+
 int engine_list(engine *e, const char *project, const char *service, engine_container **list, unsigned *count, mr_error *err)
 {
-    char label[2 * ENGINE_NAME], path[4 * ENGINE_NAME + 64];
+    char label[2 * ENGINE_NAME];
     cJSON *filters = cJSON_CreateObject(), *labels = cJSON_AddArrayToObject(filters, "label"), *json = NULL;
     (void)snprintf(label, sizeof label, "com.docker.compose.project=%.*s", ENGINE_NAME - 1, project);
     (void)cJSON_AddItemToArray(labels, cJSON_CreateString(label));
     (void)snprintf(label, sizeof label, "com.docker.compose.service=%.*s", ENGINE_NAME - 1, service);
     (void)cJSON_AddItemToArray(labels, cJSON_CreateString(label));
-    char *plain = cJSON_PrintUnformatted(filters), *escaped = plain ? http_escape(plain) : NULL;
-    int fits = escaped && snprintf(path, sizeof path, "/containers/json?all=1&filters=%s", escaped) < (int)sizeof path;
-    int status = fits ? engine_ask(e, path, &json, err) : mr_fail(err, MR_FAILED, "out of memory, or a name is too long");
-    free(plain);
-    free(escaped);
-    cJSON_Delete(filters);
+    int status = ask_filtered(e, "/containers/json?all=1&", filters, &json, err);
     if (!status) status = read_list(json, list, count, err);
     cJSON_Delete(json);
     return status;
@@ -205,6 +212,19 @@ int engine_replicas(engine *e, const char *service, unsigned *replicas, mr_error
     cJSON *json = NULL;
     int status = find_service(e, service, &json, err);
     if (!status) *replicas = (unsigned)engine_get(engine_get(engine_get(engine_get(json, "Spec"), "Mode"), "Replicated"), "Replicas")->valueint;
+    cJSON_Delete(json);
+    return status;
+}
+
+int engine_running(engine *e, const char *service, unsigned *running, mr_error *err)
+{
+    cJSON *filters = cJSON_CreateObject(), *json = NULL;
+    (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(filters, "service"), cJSON_CreateString(service));
+    (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(filters, "desired-state"), cJSON_CreateString("running"));
+    int status = ask_filtered(e, "/tasks?", filters, &json, err);
+    if (!status && !cJSON_IsArray(json)) status = mr_fail(err, MR_FAILED, "the engine's list of tasks is none");
+    *running = 0;
+    for (const cJSON *task = status ? NULL : json->child; task; task = task->next) *running += !strcmp(engine_text(engine_get(task, "Status"), "State"), "running");
     cJSON_Delete(json);
     return status;
 }

@@ -48,6 +48,8 @@ int engine_remove(engine *e, const char *id, mr_error *err); /* one that has end
 
 /* The replicas of a Swarm service, by name: as its specification has them. */
 int engine_replicas(engine *e, const char *service, unsigned *replicas, mr_error *err);
+/* Its tasks that run, and shall. */
+int engine_running(engine *e, const char *service, unsigned *running, mr_error *err);
 /* Changes them. MR_FAILED, too, when another changed the service meanwhile: look again. */
 int engine_set_replicas(engine *e, const char *service, unsigned replicas, mr_error *err);
 

@@ -104,6 +104,26 @@ void http_close(http_client *c)
     free(c);
 }
 
+int http_authorize(http_client *c, const char *token, mr_error *err)
+{
+    char line[512];
+    int fits = snprintf(line, sizeof line, "Authorization: Bearer %s", token) < (int)sizeof line;
+    struct curl_slist *grown = fits ? curl_slist_append(c->headers, line) : NULL;
+    if (!grown) return mr_fail(err, MR_FAILED, fits ? "out of memory" : "a token of more than 400 characters");
+    c->headers = grown;
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, grown);
+    return MR_OK;
+}
+
+/* Nobody answered. Of a Unix socket libcurl would say that it cannot connect to localhost, port 80. */
+static int no_answer(http_client *c, CURLcode code, mr_error *err)
+{
+    long number = 0;
+    if (code == CURLE_COULDNT_CONNECT && !strncmp(c->name, "unix:", 5) && !curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &number))
+        return mr_fail(err, MR_FAILED, "%s: cannot be connected to: %s", c->name, number ? strerror((int)number) : "nobody listens");
+    return mr_fail(err, MR_FAILED, "%s: %s", c->name, c->error[0] ? c->error : curl_easy_strerror(code));
+}
+
 int http_call(http_client *c, const char *method, const char *path, const char *json, uint32_t timeout_ms, http_answer *out, mr_error *err)
 {
     char url[4096];
@@ -121,7 +141,7 @@ int http_call(http_client *c, const char *method, const char *path, const char *
     (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
     CURLcode code = curl_easy_perform(c->curl);
     if (c->too_large) return mr_fail(err, MR_FAILED, "%s: an answer of more than %d MiB to %s %s", c->name, HTTP_MAX_BODY >> 20, method, path);
-    if (code) return mr_fail(err, MR_FAILED, "%s: %s", c->name, c->error[0] ? c->error : curl_easy_strerror(code));
+    if (code) return no_answer(c, code, err);
     if (!c->answer.body) return mr_fail(err, MR_FAILED, "no memory for an answer");
     (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &c->answer.code);
     *out = c->answer;

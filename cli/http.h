@@ -26,6 +26,9 @@ typedef struct http_answer {
 int http_open(http_client **out, const char *base, mr_error *err);
 void http_close(http_client *client); /* NULL is fine */
 
+/* Every request from now on says who we are: `Authorization: Bearer token`. MR_FAILED: no memory, or more than 400 characters. */
+int http_authorize(http_client *client, const char *token, mr_error *err);
+
 /* path: from the slash on, escaped. json: the request's body, or NULL: none. Any HTTP status is MR_OK; MR_FAILED: no answer, or one too large. A connection
  * that broke meanwhile is opened anew with the next call. */
 int http_call(http_client *client, const char *method, const char *path, const char *json, uint32_t timeout_ms, http_answer *out, mr_error *err);

@@ -8,8 +8,7 @@
 #include "cli/load.h"
 #include "cli/log.h"
 
-/* One line, without the blanks behind it. */
-static int read_token(char token[CO_HTTP_TOKEN_MOST + 2], const char *path, mr_error *err)
+int web_read_token(char token[CO_HTTP_TOKEN_MOST + 2], const char *path, mr_error *err)
 {
     FILE *file = fopen(path, "re");
     if (!file) return mr_fail(err, MR_BAD_INPUT, "--http-token %s: cannot be read: %s", path, strerror(errno));
@@ -29,7 +28,7 @@ int web_open(co_http **out, const web_options *web, const char *usual, int takes
     const char *address = web->address ? web->address : usual;
     *out = NULL;
     if (!address || !strcmp(address, "off")) return MR_OK;
-    int status = web->token ? read_token(token, web->token, err) : MR_OK, in_use = 0;
+    int status = web->token ? web_read_token(token, web->token, err) : MR_OK, in_use = 0;
     if (status != MR_OK) return status;
     const co_http_config config = {.address = address, .names = web->names, .token = web->token ? token : NULL, .scenes = web->scenes, .version = cli_version,
                                    .commit = cli_commit, .compile = takes_jobs ? cli_load_scene : NULL, .compile_sent = takes_jobs ? cli_load_sent : NULL};

@@ -17,6 +17,9 @@ typedef struct web_options {
     {"http-token", 0, ARG_TEXT, &(web).token, 0, 0, "FILE", "holds the token that changes over HTTP need (default: one is made, and logged)"},  \
     {"http-names", 0, ARG_TEXT, &(web).names, 0, 0, "NAME,...", "names with a dot by which browsers may reach it"}
 
+/* The first line of a file, without the blanks behind it: the token that changes over HTTP need. MR_BAD_INPUT: there is none in it. */
+int web_read_token(char token[CO_HTTP_TOKEN_MOST + 2], const char *path, mr_error *err);
+
 /* Opens HTTP where the options say, or, when they say nothing, at `usual` (NULL: not at all); there it may fail, with a word in the log. takes_jobs: whether
  * pictures may be asked for over HTTP. *out is NULL without HTTP. */
 int web_open(co_http **out, const web_options *web, const char *usual, int takes_jobs, mr_error *err);

@@ -24,6 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         url = urllib.parse.urlsplit(self.path)
         query = {key: values[0] for key, values in urllib.parse.parse_qs(url.query).items()}
+        self.server.owner.authorization = self.headers.get("Authorization")
         code, answer = self.server.owner.answer(self.command, url.path, query, json.loads(body) if body else None)
         data = answer if isinstance(answer, bytes) else b"" if answer is None else json.dumps(answer).encode()
         self.send_response(code)
@@ -55,15 +56,30 @@ class Server:
 
 
 class Coordinator(Server):
-    """/api/v1/cluster and /workers."""
+    """/api/v1/cluster and /workers; one of `stays` does not go when it is sent home."""
+
+    TOKEN = "0123456789abcdef"
 
     def __init__(self):
         super().__init__(socketserver.TCPServer, ("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.cluster = {"desired_workers": 1, "desired_reason": "a test", "uptime_s": 100.0}
         self.workers = []
+        self.sent_home = []
+        self.stays = ()
+
+    def drain(self, number):
+        if self.authorization != f"Bearer {self.TOKEN}":
+            return 401, {"error": "no token"}
+        self.sent_home.append(number)
+        self.workers = [{**worker, "state": "draining"} if worker["id"] == number and number in self.stays else worker
+                        for worker in self.workers if worker["id"] != number or number in self.stays]
+        return 202, {"state": "draining"}
 
     def answer(self, method, path, query, body):
+        drain = re.fullmatch(r"/api/v1/workers/(\d+)/drain", path)
+        if method == "PUT" and drain:
+            return self.drain(int(drain[1]))
         return 200, {"/api/v1/cluster": self.cluster, "/api/v1/workers": self.workers}[path]
 
 
@@ -78,6 +94,7 @@ class Engine(Server):
         self.created = 0
         self.obeys = True  # a container that is told to stop ends at once
         self.trouble = {}
+        self.running = lambda: self.service["Spec"]["Mode"]["Replicated"]["Replicas"]  # of the service's tasks
         self.service = {"ID": "serviceid", "Version": {"Index": 7}, "Spec": {"Name": "stack_worker", "Mode": {"Replicated": {"Replicas": 2}},
                                                                              "TaskTemplate": {"ContainerSpec": {"StopGracePeriod": 30000000000}}}}
 
@@ -137,6 +154,8 @@ class Engine(Server):
         if path.startswith("/networks/"):
             self.containers[body["Container"]]["NetworkSettings"]["Networks"][path.split("/")[2]] = body["EndpointConfig"]
             return 200, None
+        if path == "/tasks":
+            return 200, [{"Status": {"State": "running"}}] * self.running() + [{"Status": {"State": "complete"}}]
         if path.startswith("/services/"):
             return self.update(query, body) if path.endswith("/update") else (200, self.service)
         _, _, identity, *what = path.split("/")

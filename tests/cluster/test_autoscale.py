@@ -32,8 +32,8 @@ def turn(mobyray, engine, coordinator):
     return act
 
 
-def as_worker(identity, state="idle", in_hand=0):
-    return {"id": 1, "host": identity[:12], "state": state, "in_hand": in_hand}
+def as_worker(identity, state="idle", in_hand=0, number=1):
+    return {"id": number, "host": identity[:12], "state": state, "in_hand": in_hand}
 
 
 @pytest.mark.parametrize("separator", "_-")  # Compose 1, Compose 2
@@ -227,6 +227,41 @@ def test_swarm_replicas(mobyray, engine, coordinator):
     assert "mode replicated" in act(1, 1)[0]
 
 
+def test_swarm_idle_before_busy(mobyray, engine, coordinator, tmp_path):
+    """With the coordinator's token it is the coordinator that sends workers home, and the replicas follow those that have gone."""
+    (tmp_path / "token").write_text(coordinator.TOKEN + "\n")
+    service = engine.service["Spec"]["Mode"]["Replicated"]
+    service["Replicas"] = 6
+    coordinator.workers = [as_worker("a" * 12, number=1), as_worker("b" * 12, "busy", 2, 2), as_worker("c" * 12, number=3), as_worker("d" * 12, "busy", 1, 4),
+                           as_worker("e" * 12, "busy", 3, 5), {**as_worker("f" * 12, number=6), "state": "left"}]
+    engine.running = lambda: sum(worker["state"] != "left" for worker in coordinator.workers)
+
+    def act(wanted, code=0, token="token"):
+        coordinator.cluster["desired_workers"], coordinator.sent_home = wanted, []
+        log = mobyray("autoscale", "--once", "--api", coordinator.url, "--docker", engine.address, "--swarm", "stack_worker", "--http-token", tmp_path / token, code=code).stderr
+        return log, coordinator.sent_home, service_replicas()
+
+    def service_replicas():
+        return engine.service["Spec"]["Mode"]["Replicated"]["Replicas"]
+    assert act(5)[1:] == ([], 5), "one of the tasks does not run: nobody needs to be sent home"
+    log, sent, replicas = act(2)
+    assert (sent, replicas) == ([3, 1, 4], 2) and "2 idle and 1 busy" in log
+    coordinator.stays = (2,)
+    assert act(1)[1:] == ([2], 2), "the replicas are lowered before it has gone: Swarm would take another one"
+    assert act(1)[1:] == ([], 2), "it is sent home twice"
+    coordinator.workers = [worker for worker in coordinator.workers if worker["id"] != 2]
+    assert act(1)[1:] == ([], 1)
+    assert act(3)[1:] == ([], 3)
+    engine.trouble = {"/tasks": (200, {"a": 1})}
+    assert "list of tasks is none" in act(0, 1)[0]
+    engine.trouble = {}
+    (tmp_path / "wrong").write_text("fedcba9876543210")
+    coordinator.workers = [as_worker(letter * 12, number=number) for number, letter in enumerate("abc", 1)]
+    log, sent, replicas = act(0, 1, "wrong")
+    assert "is --http-token its own?" in log and (sent, replicas) == ([], 3)
+    assert "cannot be read" in act(0, 3, "none")[0]
+
+
 @pytest.mark.parametrize("arguments, said", (
     (("--api", "ftp://x"), "'ftp://x' is no address"), (("--docker", "unix://relative"), "is no address"), (("--docker", "http://"), "is no address"),
     (("--api", "http://user@host"), "is no address"), (("--docker", "unix:///" + "x" * 200), "is no address")))
@@ -235,7 +270,10 @@ def test_addresses(mobyray, arguments, said):
 
 
 def test_nobody_there(mobyray, engine, tmp_path):
-    assert "docker.sock" in mobyray("autoscale", "--once", "--docker", f"unix://{tmp_path}/none/docker.sock", code=1).stderr
+    assert f"unix://{tmp_path}/none/docker.sock: cannot be connected to: No such file or directory" in \
+        mobyray("autoscale", "--once", "--docker", f"unix://{tmp_path}/none/docker.sock", code=1).stderr
+    (tmp_path / "file").touch()
+    assert "Connection refused" in mobyray("autoscale", "--once", "--docker", f"unix://{tmp_path}/file", code=1).stderr
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{probe.getsockname()[1]}"

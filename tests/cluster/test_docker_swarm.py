@@ -32,14 +32,14 @@ class Stack:
     """The deployed stack, seen from its first node, where the coordinator is."""
 
     def __init__(self, nodes, name, images):
-        self.nodes, self.manager, self.name, self.images = nodes, nodes[0], name, images
+        self.nodes, self.manager, self.name, self.images, self.http_port = nodes, nodes[0], name, images, free_port()
 
     def deploy(self, keys, workers):
         for secret, file in SECRETS.items():
             self.manager("secret", "create", f"{self.name}-{secret}", keys / file)
         self.manager("stack", "deploy", "--resolve-image", "never", "-c", STACK_FILE, self.name, environment={
             "MOBYRAY_IMAGE": self.images[0], "MOBYRAY_SECRETS": self.name, "MOBYRAY_WORKERS": str(workers),
-            "MOBYRAY_PORT": str(free_port()), "MOBYRAY_HTTP_PORT": str(free_port())})
+            "MOBYRAY_PORT": str(free_port()), "MOBYRAY_HTTP_PORT": str(self.http_port), "MOBYRAY_MIN_WORKERS": "1", "MOBYRAY_COOL_DOWN": "1"})
 
     def remove(self):
         self.manager("stack", "rm", self.name)
@@ -68,6 +68,10 @@ class Stack:
         """The workers' tasks: [(node, image, state)], those that are over left out."""
         found = self.manager.json("service", "ps", f"{self.name}_worker", "--filter", "desired-state=running", "--no-trunc")
         return [(task["Node"], task["Image"], task["CurrentState"].split()[0]) for task in found]
+
+    def workers(self):
+        """The ids of the workers' containers, of a swarm of one node."""
+        return set(self.manager("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={self.name}_worker").split())
 
     def running(self, count, image=None):
         def look():
@@ -113,6 +117,22 @@ def picture_of(stack, folder):
     return picture.read_bytes()
 
 
+def scaled_by_itself(stack, mobyray, folder):
+    """Of three idle workers the coordinator sends two home, and Swarm removes those two: it neither takes the third one nor starts others in their place."""
+    token, workers, left = folder / "http-token", stack.workers(), len(re.findall(r"worker \d+ .* left", stack.log()))
+    joined = len(re.findall(r"worker \d+ .* joined", stack.log()))
+    token.write_text(re.findall(r"#token=(\S+)", stack.log())[-1])
+    scaler = mobyray.start("autoscale", "--swarm", f"{stack.name}_worker", "--api", f"http://127.0.0.1:{stack.http_port}", "--http-token", token)
+    waiting.until(lambda: "-> 1 replicas" in scaler.log(), f"one replica\n{scaler.log()}", LIMIT_S)
+    assert "2 idle and 0 busy ones are told to finish" in scaler.log()
+    stack.running(1)
+    waiting.until(lambda: len(stack.workers()) == 1, "one container", LIMIT_S)
+    scaler.signal(15)
+    scaler.wait()
+    assert stack.workers() < workers
+    assert (len(re.findall(r"worker \d+ .* left", stack.log())), len(re.findall(r"worker \d+ .* joined", stack.log()))) == (left + 2, joined)
+
+
 NODES = {"one node": (swarm.one_node, 1), **({"three nodes": (swarm.three_nodes, 3)} if FULL else {})}
 
 
@@ -153,5 +173,7 @@ def test_scaled_and_updated_in_mid_render(make, count, mobyray, images, tmp_path
                 stack.log_has("going on with 1 job")
             assert picture_of(stack, tmp_path / "out") == render_in(swarm.Node(), IMAGE, tmp_path, *RENDER, "--spp", spp)
             assert job(stack)["state"] == "done"
+            if count == 1:
+                scaled_by_itself(stack, mobyray, tmp_path)
         finally:
             stack.remove()
