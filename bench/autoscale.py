@@ -43,7 +43,7 @@ class Cluster:
         self.folder = folder
         self.override = folder / "bench.yaml"
         (folder / "compose.yaml").write_text((ROOT / "compose.yaml").read_text())
-        self.override.write_text(OVERRIDE.format(cpus=arguments.cpus).replace("", ""))
+        self.override.write_text(OVERRIDE.format(cpus=arguments.cpus))
         self.environment = {**os.environ, "COMPOSE_PROJECT_NAME": self.name, "MOBYRAY_IMAGE": arguments.image, "MOBYRAY_MAX_WORKERS": str(arguments.max),
                             "MOBYRAY_TARGET_SECONDS": str(arguments.target), "MOBYRAY_COOL_DOWN": "3", "MOBYRAY_HTTP_PORT": "0"}
 
@@ -78,7 +78,7 @@ class Cluster:
         return self.json(f"/api/v1/jobs/{job}")["state"] in ("queued", "running")
 
 
-def until(condition, what):
+def until(condition, what, poll_s=POLL_S):
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end:
         try:
@@ -86,7 +86,7 @@ def until(condition, what):
                 return
         except OSError:
             pass
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
     raise SystemExit(f"waited in vain for {what}")
 
 
