@@ -188,15 +188,35 @@ static void shade_hits(mr_integrator *in, uint32_t half, const uint32_t *order, 
     out->on = scatter(in, &b, &s, &bsdf, choice.v, bounce, half ^ 1, out->on);
 }
 
+/* Vertices from this number on do not stay in the second-level cache. */
+enum { MANY_VERTICES = 16384 };
+
+/* What the next batch will read: the corners of its triangles. */
+static void prefetch_corners(const mr_integrator *in, const uint32_t *order, uint32_t count)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t triangle = in->hits[order[k]].triangle;
+        if (triangle >= MR_SPHERE) continue;
+        for (int v = 0; v < 3; v++) {
+            const char *vertex = (const char *)&in->pack->vertices[in->pack->triangles[triangle].v[v]];
+            __builtin_prefetch(vertex);
+            __builtin_prefetch(vertex + sizeof(mr_vertex) - 1); /* it may lie across two lines */
+        }
+    }
+}
+
 /* Shades the hits and misses of a pass: n rays of a half. */
 static queues shade(mr_integrator *in, uint32_t half, uint32_t n, uint32_t bounce)
 {
     queues out = {0, 0};
     in->wet = 0;
-    uint32_t misses = sort_hits(in, n);
+    uint32_t misses = sort_hits(in, n), ahead = in->pack->vertex_count < MANY_VERTICES ? n : (uint32_t)MR_LANES;
     for (uint32_t i = 0; i < misses; i += MR_LANES)
         shade_misses(in, half, in->order + i, lanes_left(misses - i), bounce);
-    for (uint32_t i = misses; i < n; i += MR_LANES) shade_hits(in, half, in->order + i, lanes_left(n - i), bounce, &out);
+    for (uint32_t i = misses; i < n; i += MR_LANES) {
+        if (i + ahead < n) prefetch_corners(in, in->order + i + ahead, lanes_left(n - i - ahead));
+        shade_hits(in, half, in->order + i, lanes_left(n - i), bounce, &out);
+    }
     return out;
 }
 
