@@ -39,6 +39,11 @@ services:
 """
 
 
+def succeeds(*command):
+    """A network, for one, cannot go before Swarm has seen its last task go."""
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 # ---- the same render ----
 
 def coordinator_of(labels):
@@ -89,9 +94,8 @@ def on_swarm(arguments, folder):
         container = wait_for_picture(f"com.docker.swarm.service.name={NAME}_coordinator")
         return result_of(container, folder, time.monotonic() - begun)
     finally:
-        run("docker", "stack", "rm", NAME)
-        until(lambda: not run("docker", "ps", "-aq", "--filter", f"label=com.docker.stack.namespace={NAME}"), "the stack's end")
-        until(lambda: subprocess.run(["docker", "volume", "rm", f"{NAME}_out"], capture_output=True, check=False).returncode == 0, "the volume's end")
+        until(lambda: succeeds("docker", "stack", "rm", NAME) and not run("docker", "ps", "-aq", "--filter", f"label=com.docker.stack.namespace={NAME}"), "the stack's end", 1)
+        until(lambda: succeeds("docker", "volume", "rm", f"{NAME}_out"), "the volume's end")
         until(lambda: not run("docker", "network", "ls", "-q", "--filter", f"name={NAME}"), "the network's end")
 
 
