@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/grow.h"
 #include "coordinator/ledger.h"
 
 enum record_state { UNCHECKED, WAITS, OUT, AGREED, GONE };
@@ -49,14 +50,6 @@ static int chosen(const job *j, uint32_t ui, uint16_t bands)
     return mix(j->secret ^ mix(j->id << 32 | ui) ^ mix(bands)) % 100 < j->verify;
 }
 
-static void *grow(void *array, uint32_t *capacity, size_t element)
-{
-    uint32_t larger = *capacity ? *capacity * 2 : 64;
-    void *grown = realloc(array, larger * element);
-    if (grown) *capacity = larger;
-    return grown;
-}
-
 static void wait(job *j, uint32_t ri)
 {
     j->records[ri].state = WAITS;
@@ -66,7 +59,7 @@ static void wait(job *j, uint32_t ri)
 static record *new_record(co_scheduler *s, job *j)
 {
     if (j->record_count == j->record_capacity) {
-        record *grown = grow(j->records, &j->record_capacity, sizeof *grown);
+        record *grown = co_grow(j->records, &j->record_capacity, sizeof *grown);
         if (!grown) {
             s->broken = 1;
             return NULL;
@@ -218,7 +211,7 @@ static void say_agreed(co_scheduler *s, const job *j, uint32_t ri)
 static int open_dispute(co_scheduler *s, job *j, record *r)
 {
     if (j->dispute_count == j->dispute_capacity) {
-        dispute *grown = grow(j->disputes, &j->dispute_capacity, sizeof *grown);
+        dispute *grown = co_grow(j->disputes, &j->dispute_capacity, sizeof *grown);
         if (!grown) {
             s->broken = 1;
             return -1;

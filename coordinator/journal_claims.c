@@ -4,15 +4,8 @@
  * it. Nothing is looked up while records come; verdicts gather in a list, and co_jfile_resolve settles all of them at once, in O(n log n). */
 #include <stdlib.h>
 
+#include "coordinator/grow.h"
 #include "coordinator/journal_file.h"
-
-static void *grow(void *array, size_t *capacity, size_t element)
-{
-    size_t larger = *capacity ? *capacity * 2 : 64;
-    void *grown = realloc(array, larger * element);
-    if (grown) *capacity = larger;
-    return grown;
-}
 
 /* The last CO_BANNED_MOST are kept: the oldest half goes when there are more. */
 static int ban(co_jfile *f, uint32_t who)
@@ -22,7 +15,7 @@ static int ban(co_jfile *f, uint32_t who)
         for (size_t i = 0; i < f->banned_count; i++) f->banned[i] = f->banned[i + CO_BANNED_MOST / 2];
     }
     if (f->banned_count == f->banned_capacity) {
-        uint32_t *grown = grow(f->banned, &f->banned_capacity, sizeof *grown);
+        uint32_t *grown = co_grow(f->banned, &f->banned_capacity, sizeof *grown);
         if (!grown) return -1;
         f->banned = grown;
     }
@@ -34,7 +27,7 @@ int co_jfile_index_verdict(co_jfile *f, const co_record *record, uint64_t offset
 {
     if (record->type == CO_RECORD_BANNED) return ban(f, record->verdict.who);
     if (f->verdict_count == f->verdict_capacity) {
-        co_jfile_verdict *grown = grow(f->verdicts, &f->verdict_capacity, sizeof *grown);
+        co_jfile_verdict *grown = co_grow(f->verdicts, &f->verdict_capacity, sizeof *grown);
         if (!grown) return -1;
         f->verdicts = grown;
     }

@@ -37,9 +37,11 @@ typedef struct co_jfile {
     co_jfile_entry *entries;
     size_t entry_count, entry_capacity;
     co_jfile_verdict *verdicts;
-    size_t verdict_count, verdict_capacity;
+    size_t verdict_count;
+    uint32_t verdict_capacity;
     uint32_t *banned;         /* the last CO_BANNED_MOST */
-    size_t banned_count, banned_capacity;
+    size_t banned_count;
+    uint32_t banned_capacity;
     co_jfile_job *jobs;       /* by id */
     size_t job_count, job_capacity;
     uint8_t *bytes;           /* scratch */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "coordinator/grow.h"
+
 /* ---- actions ---- */
 
 static int grow_actions(co_scheduler *s)
@@ -38,19 +40,11 @@ int co_scheduler_next(co_scheduler *s, co_action *out)
 
 /* ---- pools ---- */
 
-static void *grow_pool(void *pool, uint32_t *capacity, size_t element)
-{
-    uint32_t larger = *capacity ? *capacity * 2 : 64;
-    void *grown = realloc(pool, larger * element);
-    if (grown) *capacity = larger;
-    return grown;
-}
-
 static uint32_t new_lease(co_scheduler *s)
 {
     if (s->lease_free == NONE) {
         uint32_t from = s->lease_capacity;
-        lease *grown = grow_pool(s->leases, &s->lease_capacity, sizeof *grown);
+        lease *grown = co_grow(s->leases, &s->lease_capacity, sizeof *grown);
         if (!grown) return NONE;
         s->leases = grown;
         for (uint32_t i = s->lease_capacity; i-- > from;) {
@@ -70,7 +64,7 @@ uint32_t co_ledger_new_worker(co_scheduler *s)
 {
     if (s->worker_free == NONE) {
         uint32_t from = s->worker_capacity;
-        worker *grown = grow_pool(s->workers, &s->worker_capacity, sizeof *grown);
+        worker *grown = co_grow(s->workers, &s->worker_capacity, sizeof *grown);
         if (!grown) return NONE;
         s->workers = grown;
         for (uint32_t i = s->worker_capacity; i-- > from;) {
