@@ -113,8 +113,9 @@ int co_server_take_job(co_server *s, uint64_t now_us, co_request *r, mr_error *e
 static int cancel(co_server *s, uint64_t job, mr_error *err)
 {
     co_job_status status;
-    if (co_server_status(s, job, &status)) return mr_fail(err, MR_BAD_INPUT, "there is no job %llu", (unsigned long long)job);
-    if (status.state >= CO_JOB_DONE || co_server_cancel(s, job)) return mr_fail(err, MR_FAILED, "job %llu has ended already", (unsigned long long)job);
+    int gone = co_server_status(s, job, &status);
+    if (gone && !co_server_past(s, job)) return mr_fail(err, MR_BAD_INPUT, "there is no job %llu", (unsigned long long)job);
+    if (gone || status.state >= CO_JOB_DONE || co_server_cancel(s, job)) return mr_fail(err, MR_FAILED, "job %llu has ended already", (unsigned long long)job);
     co_server_log(s, "job %llu is cancelled over HTTP", (unsigned long long)job);
     return MR_OK;
 }

@@ -206,6 +206,12 @@ static const wire_job_status *past_job(const co_server *s, uint64_t first)
     return least;
 }
 
+const wire_job_status *co_server_past(const co_server *s, uint64_t job)
+{
+    const wire_job_status *past = past_job(s, job);
+    return past && past->job == job ? past : NULL;
+}
+
 static void send_status(co_server *s, uint32_t peer, const wire_job_status *status)
 {
     wire_message m = { .type = WIRE_JOB_STATUS, .status = *status };
@@ -215,8 +221,8 @@ static void send_status(co_server *s, uint32_t peer, const wire_job_status *stat
 static void status(co_server *s, uint64_t now_us, uint32_t peer)
 {
     wire_job_status st;
-    const wire_job_status *past = past_job(s, s->in.job.job);
-    if (past && past->job == s->in.job.job) {
+    const wire_job_status *past = co_server_past(s, s->in.job.job);
+    if (past) {
         send_status(s, peer, past);
         return;
     }

@@ -184,6 +184,7 @@ uint64_t co_server_cpu_us(void); /* of this process */
 /* Handles s->in. Returns 1 when the type is of its kind of peer. */
 int co_server_worker_said(co_server *s, uint64_t now_us, uint32_t peer, size_t frame_bytes);
 int co_server_client_said(co_server *s, uint64_t now_us, uint32_t peer);
+const wire_job_status *co_server_past(const co_server *s, uint64_t job); /* of a job that is gone and still remembered; NULL: none */
 void co_server_clients_tick(co_server *s, uint64_t now_us);
 void co_server_drop_upload(co_server *s, upload *u); /* only while no job uses it */
 

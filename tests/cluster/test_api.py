@@ -1,5 +1,7 @@
 """The coordinator over HTTP (docs/API.md): what it answers is what coordinator/openapi.json says, pictures are right to the byte, and nobody can do harm."""
 
+import contextlib
+import http.client
 import json
 import math
 import os
@@ -246,7 +248,7 @@ def test_cancel(start):
     status, _, body = web.request("DELETE", f"/api/v1/jobs/{job}")
     assert status == 200 and json.loads(body) == {"id": job, "state": "cancelled"}
     assert web.wait_for_job(job, "cancelled")["eta_s"] is None
-    assert web.request("DELETE", f"/api/v1/jobs/{job}")[0] in (404, 409)
+    assert web.request("DELETE", f"/api/v1/jobs/{job}")[0] == 409, "ended, but known: the job's owner may have forgotten it a moment ago"
     assert web.request("DELETE", "/api/v1/jobs/99")[0] == 404
 
 
@@ -332,6 +334,19 @@ def test_changes_need_the_token(start):
     answers = [web.request("DELETE", "/api/v1/jobs/1", token="wrong-wrong-wrong-1")[0] for _ in range(80)]
     assert answers[0] == 401 and answers[-1] == 429, "who guesses is stopped"
     assert web.get("/healthz")
+
+
+def test_who_asks_too_often_is_told_so(start):
+    web = start()
+    connection = http.client.HTTPConnection(web.host, web.port, timeout=60)
+    with contextlib.closing(connection):
+        for asked in range(5000):  # 600 at once, 200 a second: over one connection, each answer is read
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                break
+    assert answer.status == 429 and answer.headers["Retry-After"] == "1" and asked >= 600
 
 
 def test_a_token_is_made_when_none_is_given(cluster):
