@@ -130,6 +130,7 @@ static void drop(co_account *a, account_lease *l)
     else v->first = l->next;
     if (l->next != NONE) a->leases[l->next].prev = l->prev;
     else v->last = l->prev;
+    v->revoked -= l->revoked_us != 0;
     l->id = 0;
 }
 
@@ -178,8 +179,12 @@ void co_account_revoked(co_account *a, uint64_t now_us, uint64_t lease, int runn
 {
     account_lease *l = lease_of(a, lease);
     if (!l) return;
-    if (running && is_begun(a, l)) l->revoked_us = now_us; /* its worker will say how long it had traced */
-    else drop(a, l);
+    if (!running || !is_begun(a, l)) {
+        drop(a, l);
+        return;
+    }
+    a->workers[l->worker].revoked += l->revoked_us == 0;
+    l->revoked_us = now_us; /* its worker will say how long it had traced */
 }
 
 void co_account_returned(co_account *a, uint64_t lease)
@@ -191,7 +196,7 @@ void co_account_returned(co_account *a, uint64_t lease)
 /* Of what was taken back before that moment nothing can be running any more. */
 static void drop_revoked(co_account *a, const account_worker *v, uint64_t before_us)
 {
-    for (uint32_t i = v->first, next; i != NONE; i = next) {
+    for (uint32_t i = v->first, next; v->revoked && i != NONE; i = next) {
         next = a->leases[i].next;
         if (a->leases[i].revoked_us && a->leases[i].revoked_us < before_us) drop(a, &a->leases[i]);
     }

@@ -31,6 +31,7 @@ typedef struct account_worker {
     uint64_t skew_since_us;
     uint32_t rtt_us;          /* the least */
     uint32_t first, last;     /* its leases, oldest first */
+    uint32_t revoked;         /* of them: mostly none, and then none is looked for */
     thread *threads;
 } account_worker;
 
