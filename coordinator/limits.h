@@ -74,8 +74,10 @@ enum {
 /* The server */
 enum {
     CO_POLL_MOST_MS = 100,
-    CO_BATCH_MOST = 512,       /* messages handled in one step: a flood cannot keep us from our clock */
-    CO_FLUSH_EVERY = 32,       /* messages, then what they led to is sent: several results of one worker bring it one assignment */
+    CO_STEP_US = 3000,         /* messages are handled for so long, then what plain results led to is sent, and the clock looked at: several results of one */
+    CO_CLOCK_EVERY = 32,       /* worker bring it one assignment, none waits for long (CO_CREDIT_SLACK_US), and no flood keeps us; so many between two looks */
+    CO_ASSIGNMENTS_MOST = 1024, /* brought together by worker before they are sent */
+    CO_LOOK_US = 2000,         /* while messages come without pause: how often we look for strangers' keys and for broken connections */
     CO_HWM = 4096,             /* messages queued for one peer before it counts as gone: flow control keeps it far below */
     CO_HANDSHAKE_MS = 5000,    /* for a connection to show who it is: several round trips of a bad line, and no longer for a slow loris */
     CO_KEEPALIVE_MS = 10000,   /* ZeroMQ's own heartbeats, below our leases: they free the connection ... */

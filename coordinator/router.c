@@ -16,10 +16,11 @@
 #include <sys/socket.h>
 #include <zmq.h>
 
+#include "coordinator/clock.h"
 #include "coordinator/limits.h"
 #include "coordinator/map.h"
 
-enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, OTHERS_EVERY = 16, SOCKETS = 3, NEWS = SOCKETS + 2 };
+enum { ROUTING_ID_BYTES = 5, ENDPOINT_MAX = 256, BACKLOG = 1024, SOCKETS = 3, NEWS = SOCKETS + 2 };
 enum { FAILED_HANDSHAKES = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
 
 struct co_router {
@@ -28,9 +29,12 @@ struct co_router {
     zmq_msg_t frame;
     co_map peer_of_fd, fd_of_peer; /* fd_of_peer: of the peers in the other */
     co_map bytes_of_fd;            /* received, when last asked: see co_router_receiving */
+    co_map roles_of_fd;            /* as the guard said: asked once a connection */
+    int fd;                        /* over which the last message came; -1: of no connection that has one */
     uint64_t failed_handshakes, bytes_in, bytes_out;
     struct pollfd news[NEWS]; /* the sockets' descriptors, and those of co_router_watch; -1 is passed over */
-    unsigned waits;
+    uint64_t looked_us; /* at the other sockets, last */
+    int look;           /* in this turn, too */
     char endpoint[ENDPOINT_MAX];
 };
 
@@ -130,6 +134,7 @@ void co_router_close(co_router *r, int linger_ms)
     co_map_free(&r->peer_of_fd);
     co_map_free(&r->fd_of_peer);
     co_map_free(&r->bytes_of_fd);
+    co_map_free(&r->roles_of_fd);
     free(r);
 }
 
@@ -164,7 +169,11 @@ static int something_waits(co_router *r)
  * come without pause, the others are asked only now and then. One poll, where zmq_poll makes two. */
 int co_router_wait(co_router *r, int timeout_ms, mr_error *err)
 {
-    if (++r->waits % OTHERS_EVERY && readable(r->socket)) return MR_OK;
+    uint64_t now_us = co_now_us();
+    r->look = now_us - r->looked_us >= CO_LOOK_US;
+    if (!r->look && readable(r->socket)) return MR_OK;
+    r->look = 1;
+    r->looked_us = now_us;
     if (something_waits(r)) return MR_OK;
     if (poll(r->news, NEWS, timeout_ms) < 0 && errno != EINTR) return mr_fail(err, MR_FAILED, "poll: %s", strerror(errno));
     if (readable(co_guard_socket(r->guard))) co_guard_answer(r->guard);
@@ -189,12 +198,13 @@ static int parse_peer(zmq_msg_t *frame, uint32_t *peer)
 
 static void remember_fd(co_router *r, uint32_t peer)
 {
-    int fd = zmq_msg_get(&r->frame, ZMQ_SRCFD);
+    int fd = r->fd = zmq_msg_get(&r->frame, ZMQ_SRCFD);
     if (fd < 0) return;
     int64_t former = co_map_get(&r->peer_of_fd, (uint32_t)fd);
     if (former == peer) return;
     if (former >= 0) co_map_remove(&r->fd_of_peer, (uint32_t)former);
     co_map_remove(&r->bytes_of_fd, (uint32_t)fd);
+    co_map_remove(&r->roles_of_fd, (uint32_t)fd);
     if (!co_map_put(&r->peer_of_fd, (uint32_t)fd, peer)) (void)co_map_put(&r->fd_of_peer, peer, (uint32_t)fd);
 }
 
@@ -216,9 +226,21 @@ int co_router_receive(co_router *r, uint32_t *peer, const void **bytes, size_t *
 }
 
 uint32_t co_router_identity(co_router *r) { return co_guard_identity(zmq_msg_gets(&r->frame, "User-Id")); }
-unsigned co_router_roles(co_router *r) { return co_guard_roles(r->guard, zmq_msg_gets(&r->frame, "User-Id")); }
+/* A connection's user id does not change, and to ask ZeroMQ for it takes longer than all else about a small message. */
+unsigned co_router_roles(co_router *r)
+{
+    int64_t known = r->fd < 0 ? CO_MAP_NONE : co_map_get(&r->roles_of_fd, (uint32_t)r->fd);
+    if (known >= 0) return (unsigned)known;
+    unsigned roles = co_guard_roles(r->guard, zmq_msg_gets(&r->frame, "User-Id"));
+    if (r->fd >= 0 && co_map_get(&r->peer_of_fd, (uint32_t)r->fd) >= 0) (void)co_map_put(&r->roles_of_fd, (uint32_t)r->fd, roles);
+    return roles;
+}
 
-int co_router_allow(co_router *r, const wire_permit *permits, uint32_t count, mr_error *err) { return co_guard_allow(r->guard, permits, count, err); }
+int co_router_allow(co_router *r, const wire_permit *permits, uint32_t count, mr_error *err)
+{
+    co_map_free(&r->roles_of_fd); /* another list, other roles */
+    return co_guard_allow(r->guard, permits, count, err);
+}
 
 /* One event of the monitor: two frames, the first of them the event's number (16 bits) and value (32 bits: a descriptor, or an error's number). */
 static int next_event(co_router *r, uint16_t *event, uint32_t *fd)
@@ -238,7 +260,7 @@ int co_router_broken(co_router *r, uint32_t *peer)
 {
     uint32_t fd;
     uint16_t event;
-    while (next_event(r, &event, &fd)) {
+    while (r->look && next_event(r, &event, &fd)) {
         if (event != ZMQ_EVENT_DISCONNECTED) {
             r->failed_handshakes++;
             continue;

@@ -421,14 +421,14 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     const void *bytes;
     size_t size_bytes;
     unsigned n = 0;
-    while (n < CO_BATCH_MOST && co_router_receive(s->router, &peer, &bytes, &size_bytes)) {
+    uint64_t end_us = co_now_us() + CO_STEP_US;
+    int more;
+    while ((more = ++n % CO_CLOCK_EVERY || co_now_us() < end_us) && co_router_receive(s->router, &peer, &bytes, &size_bytes))
         handle(s, peer, co_router_roles(s->router), bytes, size_bytes);
-        if (++n % CO_FLUSH_EVERY == 0) co_server_flush(s);
-    }
     co_server_flush(s);
     settle_doubts(s);
     say_strangers(s, co_now_us());
-    if (n < CO_BATCH_MOST) { /* nobody is silent whose message we have not read yet */
+    if (more) { /* nobody is silent whose message we have not read yet */
         spare_slow_lines(s, co_now_us());
         co_scheduler_tick(s->scheduler, co_now_us());
     }

@@ -1,5 +1,6 @@
 /* What becomes of the scheduler's actions: messages to workers, lines in the log. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coordinator/server_state.h"
@@ -84,6 +85,32 @@ static void gather(co_server *s, const co_action *a)
     co_account_assigned(s->account, co_now_us(), a->worker, a->job, a->lease, sizeof(wire_unit));
 }
 
+static int by_peer(const void *a, const void *b)
+{
+    const assignment *x = a, *y = b;
+    if (x->action.peer != y->action.peer) return x->action.peer < y->action.peer ? -1 : 1;
+    return x->number < y->number ? -1 : 1;
+}
+
+/* Results come from all workers in turns (ROUTER sees to that), and so do the assignments that they bring about. Ordered by worker, in the order of each, they
+ * are one message for each worker instead of one for each tile, and one answer of it. */
+static void send_assignments(co_server *s)
+{
+    uint32_t count = s->assignment_count;
+    if (!count) return;
+    qsort(s->assignments, count, sizeof *s->assignments, by_peer);
+    s->assignment_count = 0;
+    for (uint32_t i = 0; i < count; i++) gather(s, &s->assignments[i].action);
+    send_assignment(s);
+}
+
+static void keep_assignment(co_server *s, const co_action *a)
+{
+    if (s->assignment_count == CO_ASSIGNMENTS_MOST) send_assignments(s);
+    s->assignments[s->assignment_count] = (assignment){ .action = *a, .number = s->assignment_count };
+    s->assignment_count++;
+}
+
 static void send_small(co_server *s, const co_action *a)
 {
     wire_message m = { .type = WIRE_WHO };
@@ -146,15 +173,15 @@ void co_server_flush(co_server *s)
     co_action a;
     for (;;) {
         if (!co_scheduler_next(s->scheduler, &a)) {
-            if (!s->out.assign.count) return;
-            send_assignment(s); /* may lose the peer, which makes actions */
+            if (!s->assignment_count) return;
+            send_assignments(s); /* may lose a peer, which makes actions */
             continue;
         }
         if (a.kind == CO_ACT_ASSIGN) {
-            gather(s, &a);
+            keep_assignment(s, &a);
             continue;
         }
-        send_assignment(s); /* in the scheduler's order: a lease is never revoked before it is assigned */
+        send_assignments(s); /* in the scheduler's order: a lease is never revoked before it is assigned */
         switch (a.kind) {
         case CO_ACT_LEFT: say_left(s, &a); break;
         case CO_ACT_RESTS: say_rests(s, &a); break;

@@ -83,6 +83,11 @@ typedef struct doubt { /* a connection that seems to have broken */
     uint64_t until_us;
 } doubt;
 
+typedef struct assignment { /* to be sent */
+    co_action action;
+    uint32_t number;         /* in the scheduler's order */
+} assignment;
+
 struct co_server {
     co_config config;
     co_router *router;
@@ -118,6 +123,8 @@ struct co_server {
     size_t bytes_capacity;
     wire_message in, out;     /* the message being handled, and the one being built (assignments gather in it) */
     uint32_t assign_peer;     /* of the assignment in `out`; assign_count 0: none */
+    assignment assignments[CO_ASSIGNMENTS_MOST];
+    uint32_t assignment_count; /* 0 but within co_server_flush */
 };
 
 void co_server_log(co_server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
