@@ -154,7 +154,7 @@ bench-split: $(BENCHES) $(MODEL_STAMP) ## a render's time in the ray kernel and 
 bench-coordinator: $(BENCHES) all ## what a tile costs the coordinator beside a bare ZeroMQ loop, without and with CURVE; workers' start and loss
 	@mkdir -p out
 	$(B)/bench/coordinator -o out/bench-coordinator.json
-	$(B)/bench/coordinator --curve --workers 2,256 -o out/bench-coordinator-curve.json
+	$(B)/bench/coordinator --curve -o out/bench-coordinator-curve.json
 	$(B)/bench/lives -o out/bench-lives.json
 	$(B)/bench/watched -o out/bench-watched.json
 

@@ -22,6 +22,12 @@ bench_stat bench_stats(double *values, unsigned count)
     return (bench_stat){(values[count / 2] + values[(count - 1) / 2]) / 2, values[0], values[count - 1]};
 }
 
+bench_stat bench_quartiles(double *values, unsigned count)
+{
+    bench_stat s = bench_stats(values, count);
+    return (bench_stat){s.median, values[(count - 1) / 4], values[count - 1 - (count - 1) / 4]};
+}
+
 bench_fit bench_fit_line(const double *x, const double *y, unsigned count)
 {
     double n = count, sx = 0, sy = 0, sxx = 0, sxy = 0, squares = 0;

@@ -14,6 +14,7 @@ typedef struct bench_stat {
 
 /* Of 1 <= count values, which it sorts. */
 bench_stat bench_stats(double *values, unsigned count);
+bench_stat bench_quartiles(double *values, unsigned count); /* the same, with the quartiles for least and greatest: where single values may be far off */
 
 /* y = a + b x by least squares; rms: root of the mean squared residual. At least two different x, else b is 0. */
 typedef struct bench_fit {
