@@ -1,11 +1,12 @@
 /* Who gets what.
  *
  * While there is plenty, a worker gets whole units, jobs in turn: suspects alone, what was given back, tiles to be checked, then what was never
- * given out (order.c). Near the end, pieces become smaller, a share of the time that is left (factoring: Hummel, Schonberg, Flynn 1992), so that all end together;
- * and a slow worker gets nothing that the others would have done before it. What by its worker's speed or its tile's cost, as they are known by now, will outlast
+ * given out (order.c). Near the end, pieces become smaller, a share of the time that is left (factoring: Hummel, Schonberg, Flynn 1992), so that all end together:
+ * the sooner, the less is known of a tile's cost or a worker's speed, so that even the dearest tile on the slowest worker is done in time. What waits behind
+ * something that takes far longer than was thought goes to others (late.c); and a slow worker gets nothing that the others would have done before it. What by its worker's speed or its tile's cost, as they are known by now, will outlast
  * all of that is done again beside it, piece by piece, while there still is time. At the end, a worker with a thread to spare takes what another has not
- * begun, or a copy of bands that another is late with; copies are limited to a small share of the job, unless the other is beyond all
- * patience. */
+ * begun, or a copy of bands that another is late with; copies are limited to a small share of the job, unless nothing else comes in and the other is
+ * beyond all patience. */
 #include "coordinator/ledger.h"
 
 typedef struct choice {
@@ -13,6 +14,7 @@ typedef struct choice {
     uint32_t unit, record; /* record: of a check, else NONE */
     uint16_t bands;
     uint8_t kind; /* enum lease_kind */
+    double copied_rays; /* of a copy: what it will take */
 } choice;
 
 /* ---- queues of units ---- */
@@ -33,11 +35,6 @@ static uint32_t top(const co_scheduler *s, job *j, uint32_t *stack)
 
 /* ---- how much of it ---- */
 
-static double time_for(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t bands)
-{
-    return (double)co_order_rays(s, j, ui, co_ledger_paths(j, ui, bands)) * co_ledger_us_per_ray(s, w);
-}
-
 /* The lowest run of neighbouring bands, and no more than `count` of them. */
 static uint16_t lowest(uint16_t bands, uint32_t count)
 {
@@ -50,26 +47,45 @@ static uint16_t within(const co_scheduler *s, const job *j, const worker *w, uin
 {
     uint16_t run = co_bands_run(bands);
     uint32_t count = (uint32_t)__builtin_popcount(run);
-    double whole_us = time_for(s, j, w, ui, run);
+    double whole_us = co_ledger_time_for(s, j, w, ui, run);
     if (whole_us <= time_us) return run;
     uint32_t fitting = (uint32_t)(count * time_us / whole_us) + 1;
     return fitting < count ? lowest(run, fitting) : run;
 }
 
-/* What a unit of this job takes on average, on an average thread. */
+/* What a unit of this job takes on average, on an average thread: by what has come in and what the tiles ahead are known to cost (the last results alone say
+ * too much, as the dearest come first). */
 static double usual_time(const co_scheduler *s, const job *j)
 {
-    if (!s->rate || !s->sum_paths) return 0;
-    return (double)j->paths / j->count * ((double)s->sum_rays / (double)s->sum_paths) * s->thread_count * 1e6 / (double)s->rate;
+    double paths = (double)j->sums.samples_done + j->known_paths, rays = (double)j->sums.rays + j->known_rays;
+    if (paths <= 0) { /* nothing of it has come in: as other jobs */
+        paths = (double)s->sum_paths;
+        rays = (double)s->sum_rays;
+    }
+    return paths > 0 ? (double)j->paths / j->count * rays / paths * co_ledger_mean_us_per_ray(s) : 0;
 }
 
-/* The part of open bands that suits a worker: a run of them, but what lasts for long on a slow worker or near the end is given out in pieces. */
+/* Of a run of bands, so many as hold about so many paths: before anything is known of speeds. */
+static uint16_t share_of(const job *j, uint32_t ui, uint16_t bands, double paths)
+{
+    if (paths < CO_PATHS_DOUBTED) paths = CO_PATHS_DOUBTED;
+    uint16_t run = co_bands_run(bands);
+    uint32_t count = (uint32_t)__builtin_popcount(run);
+    double share = paths / (double)co_ledger_paths(j, ui, run);
+    return share < 1 ? lowest(run, (uint32_t)(count * share) + 1) : run;
+}
+
+/* The part of open bands that suits a worker: a run of them, but what lasts for long on a slow worker or near the end is given out in pieces; and what may last
+ * for long, as far as is known, is cut as if it did. */
 static uint16_t portion(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t open)
 {
+    uint32_t doubt = co_order_doubt(j, ui) * (w->sum_rays ? 1 : CO_DOUBT_SPEED);
+    uint32_t threads = s->thread_count > CO_THREADS_HOPED ? s->thread_count : CO_THREADS_HOPED;
+    if (!s->rate) return share_of(j, ui, open, (double)s->open_paths / threads / 2 / doubt);
     double most_us = co_ledger_time_left_us(s) / 2, usual_us = CO_PIECE_MOST * usual_time(s, j);
-    if (!s->rate) return co_bands_run(open);
-    if (most_us > usual_us) most_us = usual_us;
-    return within(s, j, w, ui, open, most_us > CO_PIECE_LEAST_US ? most_us : CO_PIECE_LEAST_US);
+    most_us = (most_us > CO_PIECE_LEAST_US ? most_us : CO_PIECE_LEAST_US) / doubt;
+    if (most_us < CO_PIECE_DOUBTED_US) most_us = CO_PIECE_DOUBTED_US;
+    return within(s, j, w, ui, open, most_us < usual_us ? most_us : usual_us);
 }
 
 /* Results fail to come: whoever is there is welcome to whatever there is. */
@@ -80,7 +96,7 @@ static int is_stuck(const co_scheduler *s, uint64_t now_us)
 
 static int is_slow(const co_scheduler *s, const worker *w)
 {
-    return s->rate && w->rate && s->worker_count > 1 && co_ledger_us_per_ray(s, w) * (double)s->rate >= CO_SLOW * s->thread_count * 1e6;
+    return s->rate && w->rate && s->worker_count > 1 && co_ledger_us_per_ray(s, w) >= CO_SLOW * co_ledger_mean_us_per_ray(s);
 }
 
 /* A suspect is given to a worker with empty hands, which then gets nothing else; one worker at a time empties its hands for that. Not to a
@@ -99,32 +115,7 @@ static int better_left(const co_scheduler *s, const choice *c, const worker *w, 
 {
     const unit *u = &c->job->units[c->unit];
     if (u->deaths || u->failures || !is_slow(s, w) || is_stuck(s, now_us)) return 0;
-    return time_for(s, c->job, w, c->unit, c->bands) > co_ledger_time_left_us(s) + (double)w->rtt_us;
-}
-
-/* ---- who is late ---- */
-
-/* What a lease should take its worker, by what is known of its tile by now. */
-static double usual_of(const co_scheduler *s, const lease *l)
-{
-    return time_for(s, l->job, &s->workers[l->worker], l->unit, l->bands);
-}
-
-/* How long a running lease will still take, as far as can be told. Who is late may be late for long. */
-static double still_takes(const co_scheduler *s, const lease *l, uint64_t now_us)
-{
-    const worker *w = &s->workers[l->worker];
-    double usual = usual_of(s, l), out = (double)since(now_us, l->began_us);
-    if (!w->sum_rays) usual *= CO_NEWCOMER; /* it may be fetching the scene */
-    if (usual <= 0) return out > (double)s->lease_us ? out : 0;
-    return usual > out ? usual - out : out / 2;
-}
-
-static int beyond_patience(const co_scheduler *s, const lease *l, uint64_t now_us)
-{
-    const worker *w = &s->workers[l->worker];
-    double fetching_us = w->sum_rays ? 0 : CO_NEWCOMER * (double)s->lease_us;
-    return (double)since(now_us, l->began_us) > CO_LATE * usual_of(s, l) + CO_PATIENCE_US + fetching_us;
+    return co_ledger_time_for(s, c->job, w, c->unit, c->bands) > co_ledger_time_left_us(s) + (double)w->rtt_us;
 }
 
 /* Bands of a lease that nobody else holds and that are not in. */
@@ -165,14 +156,7 @@ static int choose_fresh(co_scheduler *s, const worker *w, choice *c)
 /* Whether a running lease will outlast all that is open: it was cheaper by what was known when it was given, or its worker is late. */
 static int will_be_last(const co_scheduler *s, const lease *l, double left_us, uint64_t now_us)
 {
-    return l->begun && l->kind != CHECK && still_takes(s, l, now_us) > left_us + CO_PATIENCE_US;
-}
-
-/* What is late may be dearer than was thought: then it is so for others, too. */
-static double worse_than_thought(const co_scheduler *s, const lease *l, uint64_t now_us)
-{
-    double usual = usual_of(s, l), takes = (double)since(now_us, l->began_us) + still_takes(s, l, now_us);
-    return takes > usual && usual > 0 ? takes / usual : 1;
+    return l->begun && l->kind != CHECK && co_late_still_takes(s, l, now_us) > left_us + CO_PATIENCE_US;
 }
 
 /* A piece of something late, while there still is time for others to do it beside all else: not when everything else is done. The oldest leases come first. */
@@ -186,13 +170,13 @@ static int choose_late(co_scheduler *s, const worker *w, choice *c, uint64_t now
         const lease *l = &s->leases[li];
         uint16_t lonely = &s->workers[l->worker] != w && will_be_last(s, l, left_us, now_us) ? lonely_bands(s, l) : 0;
         if (!lonely || is_suspect(j, &j->units[l->unit])) continue;
-        double worse = worse_than_thought(s, l, now_us);
+        double worse = co_late_worse(s, l, now_us);
         uint16_t part = within(s, j, w, l->unit, lonely, left_us / 2 / worse);
-        uint64_t copied = j->copied_paths + co_ledger_paths(j, l->unit, part);
-        if (time_for(s, j, w, l->unit, part) * worse > left_us || copied * 100 > j->paths * CO_EARLY_COPIES_PERCENT) continue;
+        if (co_ledger_time_for(s, j, w, l->unit, part) * worse > left_us || !co_late_affords(j, co_late_copy_rays(s, l, part, now_us), CO_EARLY_COPIES_PERCENT)) continue;
         c->unit = l->unit;
         c->bands = part;
         c->kind = COPY;
+        c->copied_rays = co_late_copy_rays(s, l, part, now_us);
         return 1;
     }
     s->looked_us = now_us;
@@ -243,6 +227,7 @@ static void give(co_scheduler *s, uint32_t wi, const choice *c, uint64_t now_us)
         return;
     }
     if (c->kind == COPY) {
+        c->job->copied_rays += c->copied_rays;
         co_ledger_assign(s, wi, c->job, c->unit, c->bands, COPY, NONE, now_us);
         return;
     }
@@ -316,8 +301,7 @@ static uint32_t find_waiting(const co_scheduler *s, const job *j, uint32_t wi)
 static double time_for_all(const co_scheduler *s, const job *j, uint32_t ui, uint16_t bands)
 {
     uint32_t count = (uint32_t)__builtin_popcount(bands), together = count < s->thread_count ? count : s->thread_count;
-    double mean = s->rate ? s->thread_count * 1e6 / (double)s->rate : 0;
-    return (double)co_order_rays(s, j, ui, co_ledger_paths(j, ui, bands)) * mean / together;
+    return (double)co_order_rays(s, j, ui, co_ledger_paths(j, ui, bands)) * co_ledger_mean_us_per_ray(s) / together;
 }
 
 /* The part of a running lease that is worth doing again by this idle worker: a piece only, as others will be idle soon, and nothing that they would
@@ -330,10 +314,10 @@ static uint16_t worth_copying(const co_scheduler *s, const lease *l, const worke
     uint32_t count = (uint32_t)__builtin_popcount(lonely), share = (count + s->idle_threads - 1) / s->idle_threads;
     double most_us = usual_time(s, j) / 2 < takes_us / 8 ? usual_time(s, j) / 2 : takes_us / 8;
     uint16_t part = within(s, j, thief, l->unit, lowest(lonely, share), most_us);
-    double ours = time_for(s, j, thief, l->unit, part) + (double)thief->rtt_us + CO_COPY_COST_US;
+    double ours = co_ledger_time_for(s, j, thief, l->unit, part) + (double)thief->rtt_us + CO_COPY_COST_US;
     if (takes_us < 2 * ours || (!is_stuck(s, now_us) && ours > 2 * time_for_all(s, j, l->unit, lonely) + CO_COPY_COST_US + (double)thief->rtt_us)) return 0;
-    uint64_t copied = j->copied_paths + co_ledger_paths(j, l->unit, part);
-    return copied * 100 <= j->paths * CO_COPIES_PERCENT || beyond_patience(s, l, now_us) ? part : 0;
+    if (co_late_affords(j, co_late_copy_rays(s, l, part, now_us), CO_COPIES_PERCENT)) return part;
+    return co_late_beyond_patience(s, l, now_us) && is_stuck(s, now_us) ? part : 0;
 }
 
 /* The lease that would take longest; its part for this worker in *part. */
@@ -343,7 +327,7 @@ static uint32_t find_late(const co_scheduler *s, const job *j, uint32_t wi, uint
     double longest = 0;
     for (unsigned n = 0; li != NONE && n < CO_SCAN_MOST; n++, li = s->leases[li].in_job.next) {
         const lease *l = &s->leases[li];
-        double takes_us = still_takes(s, l, now_us);
+        double takes_us = co_late_still_takes(s, l, now_us);
         if (takes_us <= longest || !l->begun || l->worker == wi || l->kind == CHECK) continue;
         uint16_t worth = worth_copying(s, l, &s->workers[wi], takes_us, now_us);
         if (!worth) continue;
@@ -363,7 +347,7 @@ static int steal(co_scheduler *s, uint32_t wi, job *j, uint64_t now_us)
     const lease *l = &s->leases[li];
     const worker *from = &s->workers[l->worker];
     uint32_t ui = l->unit;
-    if (time_for(s, j, w, ui, lowest(l->bands, 1)) > busy_for(s, from)) return 0;
+    if (co_ledger_time_for(s, j, w, ui, lowest(l->bands, 1)) > busy_for(s, from)) return 0;
     co_ledger_revoke(s, li, 0, now_us);
     uint16_t open = co_ledger_open(s, j, ui);
     if (!open) return 0;
@@ -378,6 +362,7 @@ static int copy(co_scheduler *s, uint32_t wi, job *j, uint64_t now_us)
     uint16_t part = 0;
     uint32_t li = find_late(s, j, wi, &part, now_us);
     if (li == NONE) return 0;
+    j->copied_rays += co_late_copy_rays(s, &s->leases[li], part, now_us);
     co_ledger_assign(s, wi, j, s->leases[li].unit, part, COPY, NONE, now_us);
     co_ledger_settle(s, wi, now_us);
     return 1;
@@ -436,6 +421,7 @@ static void close_checks(co_scheduler *s, uint64_t now_us)
 void co_dispatch(co_scheduler *s, uint64_t now_us)
 {
     if (s->held) return;
+    co_late_relieve(s, now_us);
     feed(s, now_us);
     if (s->lease_count && s->line[IDLE].head != NONE) relieve(s, now_us);
     close_checks(s, now_us);

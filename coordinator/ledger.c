@@ -208,7 +208,7 @@ static void begin(co_scheduler *s, worker *w, uint64_t now_us)
     }
 }
 
-static void count_assignment(co_scheduler *s, job *j, unit *u, const lease *l, uint64_t paths, uint64_t now_us)
+static void count_assignment(co_scheduler *s, job *j, unit *u, const lease *l, uint64_t now_us)
 {
     count_worker(s, j, &s->workers[l->worker]);
     if (l->kind == FIRST) {
@@ -216,7 +216,6 @@ static void count_assignment(co_scheduler *s, job *j, unit *u, const lease *l, u
         u->lost = (uint16_t)(u->lost & ~l->bands);
         count_open(s, j, l->unit, l->bands, -1);
     }
-    if (l->kind == COPY) j->copied_paths += paths;
     if (j->sums.state != CO_JOB_QUEUED) return;
     j->sums.state = CO_JOB_RUNNING;
     j->begun_us = now_us;
@@ -256,7 +255,7 @@ void co_ledger_assign(co_scheduler *s, uint32_t wi, job *j, uint32_t ui, uint16_
     l->kind = (uint8_t)kind;
     l->record = record_index;
     l->rays = co_order_rays(s, j, ui, paths);
-    count_assignment(s, j, &j->units[ui], l, paths, now_us);
+    count_assignment(s, j, &j->units[ui], l, now_us);
     hang_lease(s, li, now_us);
     serve(s, j, paths);
     co_ledger_act(s, (co_action){ .kind = CO_ACT_ASSIGN, .peer = s->workers[wi].peer, .worker = s->workers[wi].number, .job = j->id, .unit = ui,
@@ -283,6 +282,7 @@ void co_ledger_release(co_scheduler *s, uint32_t li, uint64_t now_us)
     w->in_hand--;
     w->hand_rays -= l->rays;
     w->begun -= l->begun;
+    if (l->begun) w->held_up = 0;
     if (!l->begun) w->waiting_rays -= l->rays;
     if (w->in_hand == 0) w->alone = 0;
     begin(s, w, now_us);

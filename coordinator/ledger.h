@@ -1,4 +1,4 @@
-/* The scheduler's books: who holds what. Shared by ledger.c (the books are kept), order.c (which unit is next), dispatch.c (who gets what),
+/* The scheduler's books: who holds what. Shared by ledger.c (the books are kept), order.c (which unit is next), dispatch.c (who gets what), late.c (who is late),
  * checks.c (tiles that are done twice), speeds.c (what is known of workers' speeds), scheduler.c (the events) and scheduler_time.c.
  *
  * Workers and leases live in pools and are linked by index; NONE ends a list.
@@ -28,6 +28,7 @@ typedef struct unit {
     uint32_t next;       /* in the queue it is in */
     uint32_t shun;       /* number of the worker that failed on it last */
     uint32_t killed;     /* number of the worker that died over it last */
+    uint32_t cost;       /* of the first pass: rays a path, in sixteenths, as a part of it has told; 0: not known yet */
     uint16_t height;     /* rows; 0: this and row_paths were not asked for yet */
     uint16_t done;       /* bands */
     uint16_t lost;       /* bands that were given back: they count as redone when given again */
@@ -51,6 +52,7 @@ typedef struct tile_turn {  /* of a tile whose ranges come after the first pass:
     uint32_t cost;       /* rays a path, in sixteenths; 0: not known yet */
     uint32_t given;      /* ranges given out */
     uint8_t bucket, round;
+    uint8_t seen;        /* cost is the tile's own, not its region's mean */
 } tile_turn;
 
 typedef struct round {
@@ -74,7 +76,8 @@ typedef struct job {
     uint32_t redo, suspects;   /* stacks of units */
     list leases;
     uint32_t done, aside, losses; /* losses: workers that died with something of it begun */
-    uint64_t paths, open_paths, copied_paths;
+    uint64_t paths, open_paths;
+    double copied_rays;        /* given out as copies: at most so much is traced for nothing while nobody is lost */
     uint64_t served;           /* paths given out, for the fair share */
     struct job *next;          /* in turns */
     co_job_status sums;        /* state and totals */
@@ -114,7 +117,9 @@ typedef struct worker {
     uint32_t who;              /* its identity: a voice, and a fate, for all that share it */
     uint32_t threads, in_hand, begun;
     uint64_t incarnation;
-    uint64_t heard_us, rtt_us, rest_until_us;
+    uint64_t heard_us, rest_until_us;
+    uint64_t rtt_us;           /* the line's round trip: the least of the last ones */
+    uint64_t rtt_least_us[2], rtt_since_us; /* of the stretch of time since then, and of the one before */
     uint64_t busy_us;          /* when it last was given a unit or said that it has some */
     uint64_t sum_us, sum_rays; /* of its last results: its speed */
     uint64_t rate;             /* rays a second by all its threads, as counted in the scheduler's */
@@ -126,6 +131,8 @@ typedef struct worker {
     uint32_t failures;         /* in a row */
     uint32_t idle;             /* threads to spare, as counted in the scheduler's */
     uint8_t appetite, draining, alone;
+    uint8_t held_up;           /* by what it runs, which takes far longer than was thought: nothing waits in its hands */
+    uint8_t able;              /* neither draining nor resting, as counted in the scheduler's */
     uint8_t alone_begun;       /* at its death: it had begun one thing only */
 } worker;
 
@@ -142,12 +149,14 @@ struct co_scheduler {
     uint32_t idle_threads;     /* of workers in line[IDLE] */
     uint64_t looked_us;        /* when nobody was found to be late while there was work */
     uint64_t relieved_us;      /* when the idle were last looked after */
+    uint64_t held_up_us;       /* when those were last looked for that are held up */
     int idled;                 /* the last in line[IDLE] has just come */
     co_map by_peer, by_incarnation, banned;
     uint32_t reserved;         /* number of the worker that empties its hands for a suspect; 0: none */
     uint64_t open_paths;       /* of all jobs */
     double known_rays, known_paths; /* of all jobs that have not ended */
-    uint64_t rate;             /* rays a second of all workers */
+    uint64_t rate;             /* rays a second of all workers of whom it is known ... */
+    uint32_t rated_threads, able_threads; /* ... their threads, and those of all that may be given something: the others are thought to be like them */
     uint64_t sum_us, sum_rays, sum_paths; /* of the last results of all */
     uint64_t rays_in;          /* of all that was ever committed */
     uint64_t lease_us, ticked_us, result_us; /* result_us: the last was taken */
@@ -202,8 +211,11 @@ void co_ledger_unqueue_job(co_scheduler *s, job *j);
 
 /* What is known of speeds. 0: nothing. */
 double co_ledger_us_per_ray(const co_scheduler *s, const worker *w);  /* of one thread; the cluster's when w has finished nothing yet */
+double co_ledger_mean_us_per_ray(const co_scheduler *s);              /* of the mean thread */
 double co_ledger_time_left_us(const co_scheduler *s);                 /* for all that is open, were it spread over all threads */
+double co_ledger_time_for(const co_scheduler *s, const job *j, const worker *w, uint32_t ui, uint16_t bands); /* of one of its threads, in microseconds */
 void co_ledger_learn(co_scheduler *s, uint32_t wi, uint64_t paths, uint64_t rays, uint64_t micros);
+void co_ledger_note_rtt(worker *w, uint64_t rtt_us, uint64_t now_us); /* as a ping of the worker has found it */
 void co_ledger_set_rate(co_scheduler *s, uint32_t wi, uint64_t now_us);
 
 uint64_t co_ledger_paths(const job *j, uint32_t ui, uint16_t bands);
@@ -241,7 +253,16 @@ int co_order_open(job *j);                         /* at the start: -1 without m
 uint32_t co_order_top(co_scheduler *s, job *j);    /* the next one that is not done, or NONE */
 void co_order_pop(co_scheduler *s, job *j);
 uint64_t co_order_rays(const co_scheduler *s, const job *j, uint32_t ui, uint64_t paths);
+uint32_t co_order_doubt(const job *j, uint32_t ui); /* so many times what co_order_rays says it may be */
 void co_order_learn(co_scheduler *s, job *j, uint32_t ui, uint64_t paths, uint64_t rays);
+
+/* Who is late (late.c). Of leases that have begun. */
+double co_late_still_takes(const co_scheduler *s, const lease *l, uint64_t now_us);  /* microseconds, as far as can be told */
+double co_late_worse(const co_scheduler *s, const lease *l, uint64_t now_us);        /* >= 1: so many times what was thought */
+int co_late_beyond_patience(const co_scheduler *s, const lease *l, uint64_t now_us);
+double co_late_copy_rays(const co_scheduler *s, const lease *l, uint16_t part, uint64_t now_us); /* what a copy of a part of it will take */
+int co_late_affords(const job *j, double rays, unsigned percent); /* whether copies, with one of so many rays, are at most that share of the job */
+void co_late_relieve(co_scheduler *s, uint64_t now_us);           /* takes back what waits in the hands of workers that are held up */
 
 /* Tiles that are done twice (checks.c). */
 void co_checks_record(co_scheduler *s, job *j, uint32_t wi, uint32_t ui, uint16_t bands, const co_result *r); /* of what was committed just now */

@@ -108,9 +108,17 @@ uint32_t co_order_top(co_scheduler *s, job *j)
 
 uint64_t co_order_rays(const co_scheduler *s, const job *j, uint32_t ui, uint64_t paths)
 {
-    uint32_t cost = ui >= j->plan.firsts ? j->tiles[co_plan_tile_of(&j->plan, ui)].cost : 0;
+    uint32_t cost = ui >= j->plan.firsts ? j->tiles[co_plan_tile_of(&j->plan, ui)].cost : j->units[ui].cost;
     if (cost) return paths * cost / 16 + 1;
     return s->sum_paths ? (uint64_t)((double)paths * (double)s->sum_rays / (double)s->sum_paths) + 1 : paths * 2;
+}
+
+/* Of a tile whose region alone is known, the region may owe all its rays to this one; of what nobody has seen anything, nothing is sure. */
+uint32_t co_order_doubt(const job *j, uint32_t ui)
+{
+    if (ui < j->plan.firsts) return j->units[ui].cost ? 1 : CO_DOUBT;
+    const tile_turn *t = &j->tiles[co_plan_tile_of(&j->plan, ui)];
+    return t->seen ? 1 : t->cost ? j->plan.fold * j->plan.fold : CO_DOUBT;
 }
 
 static void set_cost(co_scheduler *s, job *j, uint32_t tile, uint32_t cost)
@@ -128,13 +136,16 @@ void co_order_learn(co_scheduler *s, job *j, uint32_t ui, uint64_t paths, uint64
 {
     uint64_t sixteenths = paths ? rays * 16 / paths : 0;
     uint32_t cost = sixteenths < 1 ? 1 : sixteenths > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)sixteenths;
-    if (!j->tiles) return;
     if (ui >= j->plan.firsts) {
         set_cost(s, j, co_plan_tile_of(&j->plan, ui), cost);
+        j->tiles[co_plan_tile_of(&j->plan, ui)].seen = 1;
         return;
     }
+    j->units[ui].cost = cost;
+    if (!j->tiles) return;
     uint32_t column, row, columns, rows;
     co_plan_region(&j->plan, ui, &column, &row, &columns, &rows);
     for (uint32_t y = row; y < row + rows; y++)
-        for (uint32_t x = column; x < column + columns; x++) set_cost(s, j, y * j->plan.columns + x, cost);
+        for (uint32_t x = column; x < column + columns; x++)
+            if (!j->tiles[y * j->plan.columns + x].seen) set_cost(s, j, y * j->plan.columns + x, cost);
 }

@@ -199,6 +199,8 @@ uint16_t co_bands_of_rows(uint32_t height, uint32_t row, uint32_t rows)
 uint32_t co_bands_rows(uint32_t height, uint16_t bands)
 {
     uint32_t rows = 0;
+    if (height <= CO_BANDS_MOST) return (uint32_t)__builtin_popcount(bands); /* each is a row */
+    if (height % CO_BANDS_MOST == 0) return (uint32_t)__builtin_popcount(bands) * (height / CO_BANDS_MOST);
     if (bands == co_bands_all(height)) return height;
     while (bands) {
         uint32_t row, more;

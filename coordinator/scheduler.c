@@ -166,7 +166,7 @@ int co_scheduler_verifies(const co_scheduler *s, uint64_t id)
 static uint32_t take_back(co_scheduler *s, worker *w, int dead, uint64_t now_us)
 {
     uint32_t back = 0;
-    w->alone_begun = w->begun == 1 && (!w->revoked_us || since(now_us, w->revoked_us) > s->lease_us);
+    w->alone_begun = w->begun == 1 && (!w->revoked_us || since(w->heard_us, w->revoked_us) > s->lease_us); /* it may have died when it was last heard */
     for (uint32_t li = w->leases.head; dead && li != NONE; li = s->leases[li].in_worker.next)
         if (s->leases[li].begun) {
             s->leases[li].job->losses++;
@@ -271,7 +271,7 @@ void co_scheduler_heard(co_scheduler *s, uint64_t now_us, uint32_t peer, uint32_
     uint32_t wi = sender(s, now_us, peer);
     if (wi == NONE) return;
     worker *w = &s->workers[wi];
-    if (rtt_us) w->rtt_us = rtt_us < CO_RTT_MOST_US ? rtt_us : CO_RTT_MOST_US;
+    if (rtt_us) co_ledger_note_rtt(w, rtt_us, now_us);
     if (held || !w->in_hand) w->busy_us = now_us;
     if (since(now_us, w->busy_us) > s->lease_us) reclaim(s, wi, now_us);
 }
@@ -320,7 +320,7 @@ uint16_t co_scheduler_result(co_scheduler *s, uint64_t now_us, uint32_t peer, co
     uint32_t wi = sender(s, now_us, peer), li = wi == NONE ? NONE : answered(s, wi, r);
     if (wi == NONE) return 0;
     if (li != NONE) end_lease(s, li, r, now_us);
-    wi = co_ledger_worker(s, peer);
+    if (!s->workers[wi].number || s->workers[wi].peer != peer) wi = NONE; /* it has just proved a liar */
     uint16_t bands = wi == NONE ? 0 : co_scheduler_wants(s, r->job, r->unit) & r->bands;
     job *j = co_ledger_job(s, r->job);
     if (bands) {

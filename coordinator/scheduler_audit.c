@@ -81,14 +81,19 @@ const char *co_scheduler_audit_peer(const co_scheduler *s, uint32_t peer)
 static const char *audit_lines(const co_scheduler *s)
 {
     uint32_t idle = 0, workers = 0;
+    uint32_t rated = 0, able = 0;
     uint64_t rate = 0;
     for (uint32_t wi = s->heard.head; wi != NONE; wi = s->workers[wi].in_heard.next) {
         const worker *w = &s->workers[wi];
         workers++;
         rate += w->rate;
+        rated += w->rate ? w->threads : 0;
+        able += w->able ? w->threads : 0;
         if (w->appetite == IDLE) idle += w->idle;
     }
-    if (idle != s->idle_threads || workers != s->worker_count || rate != s->rate) return "the workers are counted wrongly";
+    if (idle != s->idle_threads || workers != s->worker_count || rate != s->rate || rated != s->rated_threads ||
+        able != s->able_threads)
+        return "the workers are counted wrongly";
     return NULL;
 }
 

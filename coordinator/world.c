@@ -43,40 +43,55 @@ void world_check(world *w, int good, const char *what)
                   (double)w->now * 1e-6, what);
 }
 
-/* ---- the queue of events: a binary heap by time, then by order ---- */
+/* ---- the queue of events: a heap of four children by time, then by order; the events themselves stay where they are ---- */
 
-static int before(const event *a, const event *b) { return a->at != b->at ? a->at < b->at : a->order < b->order; }
+static int before(const turn *a, const turn *b) { return a->at != b->at ? a->at < b->at : a->order < b->order; }
+
+static int grow_events(world *w)
+{
+    uint32_t capacity = w->capacity ? 2 * w->capacity : 1024;
+    event *events = realloc(w->events, capacity * sizeof *events);
+    if (events) w->events = events;
+    turn *heap = realloc(w->heap, capacity * sizeof *heap);
+    if (heap) w->heap = heap;
+    world_check(w, events && heap, "no memory");
+    if (!events || !heap) return -1;
+    for (uint32_t i = w->capacity; i < capacity; i++) w->heap[i].event = i; /* the places behind the heap hold the free ones */
+    w->capacity = capacity;
+    return 0;
+}
 
 void world_push(world *w, event e)
 {
-    if (w->count == w->capacity) {
-        size_t capacity = w->capacity ? 2 * w->capacity : 1024;
-        event *grown = realloc(w->heap, capacity * sizeof *grown);
-        world_check(w, grown != NULL, "no memory");
-        if (!grown) return;
-        w->heap = grown;
-        w->capacity = capacity;
-    }
-    e.order = w->order++;
-    size_t i = w->count++;
-    for (; i > 0 && before(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2) w->heap[i] = w->heap[(i - 1) / 2];
-    w->heap[i] = e;
+    if (w->count == w->capacity && grow_events(w)) return;
+    uint32_t i = w->count++;
+    const turn d = { .at = e.at, .order = w->order++, .event = w->heap[i].event };
+    world_check(w, w->order != 0, "too many events");
+    w->events[d.event] = e;
+    for (; i > 0 && before(&d, &w->heap[(i - 1) / 4]); i = (i - 1) / 4) w->heap[i] = w->heap[(i - 1) / 4];
+    w->heap[i] = d;
+}
+
+static uint32_t least_child(const world *w, uint32_t i)
+{
+    uint32_t least = 4 * i + 1, end = least + 4 < w->count ? least + 4 : w->count;
+    for (uint32_t k = least + 1; k < end; k++)
+        if (before(&w->heap[k], &w->heap[least])) least = k;
+    return least;
 }
 
 static event pop(world *w)
 {
-    event first = w->heap[0], last = w->heap[--w->count];
-    size_t i = 0;
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= w->count) break;
-        if (child + 1 < w->count && before(&w->heap[child + 1], &w->heap[child])) child++;
+    const turn first = w->heap[0], last = w->heap[--w->count];
+    uint32_t i = 0;
+    for (uint32_t child; 4 * i + 1 < w->count; i = child) {
+        child = least_child(w, i);
         if (!before(&w->heap[child], &last)) break;
         w->heap[i] = w->heap[child];
-        i = child;
     }
-    if (w->count) w->heap[i] = last;
-    return first;
+    w->heap[i] = last;
+    w->heap[w->count].event = first.event;
+    return w->events[first.event];
 }
 
 void world_push_beat(world *w, uint32_t worker, uint32_t life)
@@ -92,7 +107,7 @@ void world_push_beat(world *w, uint32_t worker, uint32_t life)
         w->beat_first = 0;
         w->beat_capacity = capacity;
     }
-    w->beats[(w->beat_first + w->beat_count++) % w->beat_capacity] = (beat){ .at = w->now + HEARTBEAT_US, .worker = worker, .life = life };
+    w->beats[(w->beat_first + w->beat_count++) % w->beat_capacity] = (beat){ .at = w->now + PLAYED_BEAT_US, .worker = worker, .life = life };
 }
 
 enum { AHEAD = 8 }; /* heartbeats whose workers are on their way into the cache */
@@ -203,10 +218,26 @@ static int create(world *w)
     return 0;
 }
 
-static int by_value(const void *a, const void *b)
+/* The k-th least of n (Hoare 1961, "Find"). Reorders them. */
+static float find(float *values, size_t n, size_t k)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+    size_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        float pivot = values[k];
+        size_t i = lo, j = hi;
+        for (;;) {
+            while (values[i] < pivot) i++;
+            while (values[j] > pivot) j--;
+            if (i > j) break;
+            float t = values[i];
+            values[i++] = values[j];
+            values[j] = t;
+            if (!j--) break;
+        }
+        if (j < k || j > hi) lo = i;
+        if (k < i) hi = j;
+    }
+    return values[k];
 }
 
 static void count_wrong(world *w)
@@ -230,10 +261,7 @@ static void summarize(world *w)
     r->copies = w->traced / w->needed - 1;
     r->waste = (w->traced + w->lost) / w->needed - 1;
     r->tail_s = w->dry_us && w->dry_us < w->last_us ? (double)(w->last_us - w->dry_us) * 1e-6 : 0;
-    if (w->time_count) {
-        qsort(w->unit_times, w->time_count, sizeof *w->unit_times, by_value);
-        r->unit_s = w->unit_times[w->time_count / 2] * 1e-6;
-    }
+    if (w->time_count) r->unit_s = find(w->unit_times, w->time_count, w->time_count / 2) * 1e-6;
     if (w->config.autoscale) r->useful_s = w->needed / w->scale.speed * 1e-6;
     count_wrong(w);
 }
@@ -270,6 +298,7 @@ int co_world_run(const co_world_config *config, co_world_report *report, mr_erro
     world_workers_free(&w);
     world_hub_free(&w);
     free(w.heap);
+    free(w.events);
     free(w.beats);
     free(w.unit_times);
     return status;

@@ -28,6 +28,7 @@ typedef struct co_world_config {
     double speed_ratio;         /* >= 1: the quickest worker is so many times quicker than the slowest */
     uint32_t slow_workers;      /* so many of them are 20 times slower than they would be */
     uint32_t delay_us;
+    uint32_t slow_lines, line_us; /* so many workers, the first, have a line on which the result of a whole unit takes so long, one after the other */
     double join_s;              /* workers come within so many seconds */
     double life_s, return_s;    /* a worker is lost after so many seconds on average (0: never), and replaced after this */
     /* chances in a million for each tile that is finished */
@@ -56,6 +57,7 @@ typedef struct co_world_report {
     uint64_t events, tiles, redone, verified, late;
     uint32_t aside, evicted, lost; /* tiles put aside, liars, workers lost */
     uint64_t wrong;             /* bands in the pictures that a liar has made */
+    uint32_t slow_hands;        /* pieces that a worker with a slow line held at most */
     uint32_t right, peak;       /* autoscale: workers that the work takes, by what the world alone knows; the most that were wished for */
     uint32_t turns;             /* how often the wish changed its direction */
     double up_s;                /* from the first job until four fifths of them were there; 0: never */

@@ -4,7 +4,7 @@
 
 #include "coordinator/world_internal.h"
 
-enum { RAYS_A_PATH = 3, RTT_SHARE = 2, AUDIT_PINGS = 16 };
+enum { RAYS_A_PATH = 3, AUDIT_PINGS = 16 };
 
 uint64_t world_hub_now(const world *w) { return 2 * DAY + w->now + w->hub_offset; } /* offset: modulo 2^64 */
 
@@ -181,7 +181,7 @@ static void evict_first(world *w)
 
 static void result(world *w, const event *e)
 {
-    uint32_t who = co_scheduler_identity(w->scheduler, e->peer);
+    uint32_t who = w->config.verify_percent ? co_scheduler_identity(w->scheduler, e->peer) : 0;
     world_job *j = world_job_of(w, e->result.job);
     uint16_t bands = co_scheduler_result(w->scheduler, world_hub_now(w), e->peer, &e->result);
     evict_first(w);
@@ -218,7 +218,7 @@ void world_hub_event(world *w, const event *e)
     case HUB_RETURN: co_scheduler_returned(s, now, e->peer, e->result.lease); break;
     case HUB_DRAIN: co_scheduler_drain(s, now, e->peer); break;
     case HUB_GOODBYE: co_scheduler_left(s, now, e->peer, CO_LEAVE_GOODBYE); break;
-    case HUB_PING: co_scheduler_heard(s, now, e->peer, 1 + (uint32_t)w->workers[e->worker].delay_us * RTT_SHARE, e->held); break;
+    case HUB_PING: co_scheduler_heard(s, now, e->peer, e->rtt_us, e->held); break;
     default: co_scheduler_left(s, now, e->peer, CO_LEAVE_DISCONNECTED);
     }
     if (e->hub == HUB_PING && w->report->events % AUDIT_PINGS) return; /* most change nothing; there are more of them than of all else */
@@ -330,6 +330,10 @@ static void send(world *w, const co_action *a)
     if (j && j->given[a->unit] < UINT8_MAX) j->given[a->unit]++;
     int64_t i = co_map_get(&w->by_peer, a->peer);
     if (i < 0 || !w->workers[i].alive) return;
+    if (j && i < w->config.slow_lines) {
+        uint32_t held = co_scheduler_in_hand(w->scheduler, a->peer);
+        w->report->slow_hands = held > w->report->slow_hands ? held : w->report->slow_hands;
+    }
     world_worker *to = &w->workers[i];
     uint64_t at = w->now + to->delay_us + world_random(w) % (to->delay_us + 1);
     if (at < to->in_blocked_until) at = to->in_blocked_until;

@@ -6,11 +6,15 @@
 #include "coordinator/scheduler.h"
 #include "coordinator/world.h"
 
-enum { WORLD_LEASE_MS = 1000, WORLD_JOBS_MOST = 16, HEARTBEAT_US = 200000 };
+enum { WORLD_LEASE_MS = 1000, WORLD_JOBS_MOST = 16 };
+
+/* A worker sends five heartbeats a lease. Every fourth is played: those between them would only move its place among the silent, as the next comes before its lease
+ * is over. Who dies has just sent one. */
+enum { HEARTBEAT_US = 200000, PLAYED_BEAT_US = 4 * HEARTBEAT_US };
 #define SECOND UINT64_C(1000000)
 #define DAY (86400 * SECOND)
 
-enum event_kind { TO_HUB, TO_WORKER, FINISH, SPAWN, LOSE, RECONNECT, DISTURB, TICK, SCALE, ARRIVE };
+enum event_kind { TO_HUB, TO_WORKER, FINISH, SPAWN, LOSE, RECONNECT, DISTURB, TICK, SCALE, ARRIVE, WAKE };
 enum hub_kind { HUB_HELLO, HUB_RESULT, HUB_FAILED, HUB_RETURN, HUB_DRAIN, HUB_GOODBYE, HUB_PING, HUB_DISCONNECTED };
 
 typedef struct piece { /* in a worker's hands */
@@ -21,16 +25,23 @@ typedef struct piece { /* in a worker's hands */
 } piece;
 
 typedef struct event {
-    uint64_t at, order;
+    uint64_t at;
     uint8_t kind, hub;
     uint32_t worker, life, peer; /* life: of the worker's process; an event of a former one is void (but what is under way to the hub) */
     uint64_t incarnation;
     union {
         co_result result;
         co_action action;
-        uint32_t held;
+        struct {
+            uint32_t held, rtt_us;
+        };
     };
 } event;
+
+typedef struct turn { /* in the heap */
+    uint64_t at;
+    uint32_t order, event;
+} turn;
 
 typedef struct beat {
     uint64_t at;
@@ -40,7 +51,7 @@ typedef struct beat {
 typedef struct world_worker {
     uint32_t peer, number, life, threads, running, queued, capacity;
     uint64_t incarnation, delay_us, paused_until, last_out, last_in, came_us;
-    uint64_t out_blocked_until, in_blocked_until;
+    uint64_t out_blocked_until, in_blocked_until, line_until; /* line: busy until then */
     double us_per_ray;
     uint8_t alive, leaving, liar, banned, starting;
     piece *queue, *active;
@@ -80,9 +91,10 @@ typedef struct world {
     co_world_report *report;
     mr_error *err;
     int failed;
-    uint64_t random, now, order, ticks_at, hub_offset, disturbances;
-    event *heap;
-    size_t count, capacity;
+    uint64_t random, now, ticks_at, hub_offset, disturbances;
+    turn *heap;
+    event *events;
+    uint32_t count, capacity, order;
     beat *beats;             /* heartbeats to come, in a ring: they all have one period, so they need no heap */
     size_t beat_first, beat_count, beat_capacity;
     co_scheduler *scheduler;

@@ -31,6 +31,18 @@ static void tell(world *w, uint32_t i, event e, uint64_t extra_us)
     world_push(w, e);
 }
 
+/* The line is taken by a result for a time; what comes after it waits. */
+static void load_line(world *w, uint32_t i, const co_result *r)
+{
+    if (i >= w->config.slow_lines) return;
+    world_worker *me = &w->workers[i];
+    const world_job *j = world_job_of(w, r->job);
+    double share = j ? (double)world_paths(j, r->unit, r->bands) / (double)world_paths(j, r->unit, co_bands_all(co_plan_unit(&j->plan, r->unit).height)) : 1;
+    uint64_t begins = later(w->now, me->line_until);
+    me->line_until = begins + (uint64_t)(share * w->config.line_us) + 1;
+    me->last_out = later(me->last_out, me->line_until);
+}
+
 static void say(world *w, uint32_t i, uint8_t hub) { tell(w, i, (event){ .hub = hub }, 0); }
 static void say_lease(world *w, uint32_t i, uint8_t hub, uint64_t lease) { tell(w, i, (event){ .hub = hub, .result = { .lease = lease } }, 0); }
 
@@ -43,6 +55,13 @@ static void connect_worker(world *w, uint32_t i)
     me->last_out = me->last_in = w->now;
     if (co_map_put(&w->by_peer, me->peer, i)) world_check(w, 0, "no memory");
     say(w, i, HUB_HELLO);
+}
+
+static event ping_of(const world *w, uint32_t i)
+{
+    const world_worker *me = &w->workers[i];
+    return (event){ .kind = TO_HUB, .hub = HUB_PING, .worker = i, .peer = me->peer, .incarnation = me->incarnation, .held = me->queued + me->running,
+                    .rtt_us = 1 + (uint32_t)(2 * me->delay_us + (me->line_until > w->now ? me->line_until - w->now : 0)) };
 }
 
 /* ---- life and death ---- */
@@ -58,7 +77,7 @@ static void spawn(world *w, uint32_t i)
     me->leaving = me->banned = 0;
     me->running = me->queued = 0;
     if (!w->config.autoscale) me->came_us = w->now; /* else: since it was ordered */
-    me->paused_until = me->out_blocked_until = me->in_blocked_until = 0;
+    me->paused_until = me->out_blocked_until = me->in_blocked_until = me->line_until = 0;
     me->incarnation = (uint64_t)world_random(w) << 32 | world_random(w);
     connect_worker(w, i);
     world_push_beat(w, i, me->life);
@@ -88,6 +107,7 @@ static void gone(world *w, uint32_t i, uint64_t back_us)
 static void die(world *w, uint32_t i, uint64_t back_us)
 {
     world_worker *me = &w->workers[i];
+    if (w->now >= me->paused_until) tell(w, i, ping_of(w, i), 0);
     world_leave_off(w, me, &w->lost);
     if (world_random(w) % 10 < 7) /* most crashes are seen at once */
         world_push(w, (event){ .at = later(w->now + 1000, me->last_out + 1), .kind = TO_HUB, .hub = HUB_DISCONNECTED, .peer = me->peer });
@@ -192,6 +212,7 @@ static void answer(world *w, uint32_t i, co_result r)
     r.digest = (r.job << 40 ^ r.unit << 16 ^ r.bands) * 0x9e3779b97f4a7c15ull;
     if (lies) r.digest ^= 1 + world_random(w);
     event e = { .hub = HUB_RESULT, .result = r };
+    load_line(w, i, &r);
     tell(w, i, e, 0);
     if (world_chance(w, c->twice_ppm)) tell(w, i, e, 0);
     if (world_chance(w, c->late_ppm)) tell(w, i, e, 3 * SECOND);
@@ -280,6 +301,7 @@ static void hear(world *w, const event *e)
     case CO_ACT_WELCOME:
         if (a->worker != me->number) me->queued = 0; /* leases of a former number are void */
         me->number = a->worker;
+        tell(w, e->worker, ping_of(w, e->worker), 0);
         break;
     case CO_ACT_SAY_HELLO:
         me->number = 0;
@@ -295,16 +317,16 @@ static void hear(world *w, const event *e)
 
 /* ---- events ---- */
 
-/* A heartbeat of a worker whose line is free and empty takes no time, so that large worlds need not queue it; any other waits for its turn. */
+/* A heartbeat of a worker whose line is free and empty takes no time, so that large worlds need not queue it; any other waits for its turn. Who hangs sends it
+ * when that is over. */
 void world_beat(world *w, uint32_t i, uint32_t life)
 {
     world_worker *me = &w->workers[i];
     if (life != me->life) return;
-    event e = { .kind = TO_HUB, .hub = HUB_PING, .worker = i, .peer = me->peer, .incarnation = me->incarnation, .held = me->queued + me->running };
-    if (w->now >= me->paused_until) {
-        if (w->now >= me->out_blocked_until && w->now > me->last_out) world_hub_event(w, &e);
-        else tell(w, i, e, 0);
-    }
+    const event e = ping_of(w, i);
+    if (w->now < me->paused_until) world_push(w, (event){ .at = me->paused_until, .kind = WAKE, .worker = i, .life = life });
+    else if (w->now >= me->out_blocked_until && w->now > me->last_out) world_hub_event(w, &e);
+    else tell(w, i, e, 0);
     world_push_beat(w, i, life);
 }
 
@@ -322,6 +344,7 @@ void world_worker_event(world *w, const event *e)
     case FINISH: finish(w, e); break;
     case TO_WORKER: hear(w, e); break;
     case SPAWN: spawn(w, e->worker); break;
+    case WAKE: tell(w, e->worker, ping_of(w, e->worker), 0); break;
     case LOSE: die(w, e->worker, (uint64_t)(w->config.return_s * 1e6) + 1); break;
     default: connect_worker(w, e->worker);
     }

@@ -86,6 +86,7 @@ static void run_seeds(unsigned seeds, const co_world_config *config, const char 
 static const char *nothing_lost(const co_world_config *c, const co_world_report *r)
 {
     (void)c;
+    if (r->copies > 0.05) return "more than 5 % was traced for nothing";
     return r->redone || r->aside ? "something was lost though nothing went wrong" : NULL;
 }
 
@@ -146,11 +147,12 @@ static void test_failures(void **state)
     run_seeds(200, &c, NULL);
 }
 
-/* A few worlds are too small for a poisonous tile. Each (or both at once) brings down three workers, and those that held another part of it when the third died. */
+/* A few worlds are too small for a poisonous tile. Each (or both at once) brings down three workers,
+ * a fourth when none of them had that alone in its hands, and those that held another part of it by then. */
 static const char *only_the_poison(const co_world_config *c, const co_world_report *r)
 {
     if (r->aside > c->poison) return "an innocent tile was put aside";
-    return (r->aside && r->lost < 3) || r->lost > 3 * r->aside + 2 * c->workers ? "poison brought down too few or too many" : NULL;
+    return (r->aside && r->lost < 3) || r->lost > 4 * r->aside + 2 * c->workers ? "poison brought down too few or too many" : NULL;
 }
 
 static void test_poison(void **state)
@@ -262,18 +264,19 @@ static void test_ten_thousand_workers(void **state)
 typedef struct ending {
     const char *what;
     double cost_sigma, noise_sigma, speed_ratio, unit_us;
-    uint32_t workers, width, seeds;
+    uint32_t workers, width, spp, seeds;
+    uint32_t misses; /* seeds that may miss the goal for the tail, where the smallest piece of the dearest tile can be longer than that */
 } ending;
 
 /* The last tile comes in at most 1.2 times the median tile's time after the queue ran dry, and at most 5 % is traced for nothing. The worst of all seeds. */
 static void check_ending(const ending *e)
 {
     double tail = 0, copies = 0;
+    uint32_t missed = 0;
     co_world_config c;
     co_world_defaults(&c);
     c.workers = e->workers;
-    c.picture.width = e->width;
-    c.picture.height = e->width * 9 / 16;
+    c.picture = (mr_picture){ e->width, e->width * 9 / 16, e->spp, 0 };
     c.cost_sigma = e->cost_sigma;
     c.noise_sigma = e->noise_sigma;
     c.speed_ratio = e->speed_ratio;
@@ -281,28 +284,38 @@ static void check_ending(const ending *e)
     c.delay_us = 500;
     for (c.seed = 1; c.seed <= e->seeds; c.seed++) {
         const co_world_report r = run(&c);
-        if (r.tail_s > 1.2 * r.unit_s || r.copies > 0.05)
+        missed += r.tail_s > 1.2 * r.unit_s;
+        if (missed > e->misses || r.copies > 0.05)
             fail_msg("seed %llu, %s: tail %.3f s, tile %.3f s, %.4f for nothing", (unsigned long long)c.seed, e->what, r.tail_s, r.unit_s, r.copies);
         tail = r.tail_s / r.unit_s > tail ? r.tail_s / r.unit_s : tail;
         copies = r.copies > copies ? r.copies : copies;
     }
-    printf("%s: at worst %.2f tiles' time after the queue ran dry, %.2f %% for nothing, %u seeds\n", e->what, tail, copies * 100, e->seeds);
+    printf("%s: at worst %.2f tiles' time after the queue ran dry (%u of %u seeds more than 1.2), %.2f %% for nothing\n", e->what, tail, missed, e->seeds,
+           copies * 100);
 }
 
 static void test_endings(void **state)
 {
     (void)state;
     static const ending endings[] = {
-        { "8 equal workers, sigma 0.5, tiles of 20 ms", 0.5, 0.2, 1, 20e3, 8, 960, 100 },
-        { "8 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 8, 960, 100 },
-        { "8 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 8, 960, 200 },
-        { "8 workers of speeds 1:20, sigma 0.5, tiles of 20 ms", 0.5, 0.2, 20, 20e3, 8, 960, 200 },
-        { "8 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 8, 960, 100 },
-        { "32 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 32, 1920, 50 },
-        { "100 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 100, 1920, 20 },
-        { "32 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 32, 1920, 30 },
-        { "32 workers of speeds 1:20, sigma 1, tiles of 200 ms", 1.0, 0.3, 20, 200e3, 32, 1920, 30 },
-        { "32 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 32, 1920, 30 },
+        { "8 equal workers, sigma 0.5, tiles of 20 ms", 0.5, 0.2, 1, 20e3, 8, 960, 64, 100, 0 },
+        { "8 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 8, 960, 64, 100, 0 },
+        { "8 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 8, 960, 64, 200, 0 },
+        { "8 workers of speeds 1:20, sigma 0.5, tiles of 20 ms", 0.5, 0.2, 20, 20e3, 8, 960, 64, 200, 0 },
+        { "8 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 8, 960, 64, 100, 0 },
+        { "32 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 32, 1920, 64, 50, 0 },
+        { "100 workers of speeds 1:20, sigma 0.5, tiles of 200 ms", 0.5, 0.2, 20, 200e3, 100, 1920, 64, 20, 0 },
+        { "32 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 32, 1920, 64, 30, 0 },
+        { "32 workers of speeds 1:20, sigma 1, tiles of 200 ms", 1.0, 0.3, 20, 200e3, 32, 1920, 64, 30, 0 },
+        { "32 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 32, 1920, 64, 30, 0 },
+        { "100 equal workers, sigma 1, tiles of 200 ms", 1.0, 0.3, 1, 200e3, 100, 1920, 64, 50, 0 },
+        { "100 workers of speeds 1:20, sigma 1, tiles of 200 ms", 1.0, 0.3, 20, 200e3, 100, 1920, 64, 50, 0 },
+        { "100 workers of speeds 1:20, sigma 1, tiles of 20 ms", 1.0, 0.3, 20, 20e3, 100, 1920, 64, 50, 0 },
+        { "8 equal workers, sigma 1, 324 tiles of 20 ms", 1.0, 0.3, 1, 20e3, 8, 960, 16, 100, 2 },
+        { "8 equal workers, sigma 0.5, 60 tiles of 20 ms", 0.5, 0.2, 1, 20e3, 8, 640, 1, 200, 0 },
+        { "8 workers of speeds 1:20, sigma 0.5, 60 tiles of 20 ms", 0.5, 0.2, 20, 20e3, 8, 640, 1, 200, 0 },
+        { "8 equal workers, sigma 1, 60 tiles of 200 ms", 1.0, 0.3, 1, 200e3, 8, 640, 1, 200, 10 },
+        { "8 workers of speeds 1:20, sigma 1, 60 tiles of 20 ms", 1.0, 0.3, 20, 20e3, 8, 640, 1, 200, 20 },
     };
     for (unsigned i = 0; i < sizeof endings / sizeof endings[0]; i++) check_ending(&endings[i]);
 }
@@ -329,6 +342,24 @@ static void test_slow_worker(void **state)
     assert_true(worst <= 1.2);
 }
 
+/* Its results take twice as long on its line as they took to trace, so that they queue there, and pings behind them: it holds what the length of the line asks for, no more. */
+static void test_slow_line(void **state)
+{
+    (void)state;
+    co_world_config c;
+    co_world_defaults(&c);
+    uint32_t most = 0;
+    c.picture = (mr_picture){ 1920, 1080, 64, 0 };
+    c.slow_lines = 1;
+    c.line_us = 40000;
+    for (c.seed = 1; c.seed <= 50; c.seed++) {
+        const co_world_report r = run(&c);
+        most = r.slow_hands > most ? r.slow_hands : most;
+    }
+    printf("a line on which results take twice as long as they took to trace: at most %u pieces in hand, 50 seeds\n", most);
+    assert_in_range(most, 2, 6);
+}
+
 /* Two equal jobs: when the first is over, the other has had nearly as much. */
 static void test_shares(void **state)
 {
@@ -347,7 +378,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_quiet),    cmocka_unit_test(test_crashes), cmocka_unit_test(test_everything),      cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_failures), cmocka_unit_test(test_poison),  cmocka_unit_test(test_liars),           cmocka_unit_test(test_sampled_liars),
         cmocka_unit_test(test_liars_and_restarts),
-        cmocka_unit_test(test_endings),  cmocka_unit_test(test_slow_worker), cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_endings),  cmocka_unit_test(test_slow_worker), cmocka_unit_test(test_slow_line), cmocka_unit_test(test_shares),
         cmocka_unit_test(test_thousand_workers), cmocka_unit_test(test_ten_thousand_workers),
     };
     char filter[64];

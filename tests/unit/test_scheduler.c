@@ -92,15 +92,15 @@ static void test_one_worker(void **state)
     co_action held[64];
     unsigned given = 2, done = 0;
     memcpy(held, actions + 1, 2 * sizeof held[0]);
-    for (; done < given; done++) {
+    for (; done < given; done++) { /* in pieces, as nobody knows what a tile costs, and near the end */
         const co_action *a = &held[done];
         assert_int_equal(co_scheduler_wants(s, job, a->unit) & a->bands, a->bands);
         assert_int_equal(result(a, 20000), 1);
         assert_int_equal(result(a, 20000), 0); /* once is enough */
         assert_int_equal(co_scheduler_wants(s, job, a->unit) & a->bands, 0);
-        unsigned more = take(CO_ACT_ASSIGN, 7);
-        assert_true(more <= 1 && given + more <= 64); /* near the end, in pieces */
-        if (more) held[given++] = first(CO_ACT_ASSIGN, 7);
+        assert_true(given + take(CO_ACT_ASSIGN, 7) <= 64);
+        for (unsigned i = 0; i < count; i++)
+            if (actions[i].kind == CO_ACT_ASSIGN) held[given++] = actions[i];
     }
     assert_int_equal(status_of(job).state, CO_JOB_DONE);
 }
@@ -108,7 +108,7 @@ static void test_one_worker(void **state)
 static void test_end(void **state)
 {
     (void)state;
-    uint64_t job = submit(64, 1, 64);
+    uint64_t job = submit(32, 1, 32);
     hello(7, 1);
     assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
     co_action a = first(CO_ACT_ASSIGN, 7);
@@ -118,7 +118,7 @@ static void test_end(void **state)
     assert_int_equal(first(CO_ACT_FORGET, 7).job, job);
     co_job_status status = status_of(job);
     assert_int_equal(status.state, CO_JOB_DONE);
-    assert_int_equal(status.samples_done, 4096);
+    assert_int_equal(status.samples_done, 1024);
     assert_int_equal(status.rays, 10);
     assert_int_equal(status.result_bytes, 100);
     assert_int_equal(status.workers_seen, 1);
@@ -257,6 +257,14 @@ static void test_credit(void **state)
     a = first(CO_ACT_ASSIGN, 7);
     assert_int_equal(finish(&a, 1000), 1);
     assert_int_equal(take(CO_ACT_ASSIGN, 7), 102 - 41);
+    for (unsigned n = 0; n < 3; n++) { /* a longer one may have waited behind results: it counts when there was none shorter for a while */
+        co_scheduler_heard(s, now, 7, 90000, UINT32_MAX);
+        co_action b = actions[n];
+        assert_int_equal(finish(&b, 1000), 1);
+        unsigned more = take(CO_ACT_ASSIGN, 7);
+        assert_true(n < 2 ? more == 1 : more > 100);
+        now += CO_RTT_WINDOW_US + 1;
+    }
 }
 
 static void test_slow_tiles(void **state)
@@ -273,30 +281,100 @@ static void test_slow_tiles(void **state)
     }
 }
 
-/* What a pass of few samples took orders the rest: the dearest tiles first. */
+static unsigned dear(uint64_t job, uint32_t unit)
+{
+    mr_tile t;
+    assert_int_equal(co_scheduler_tile(s, job, unit, &t), 1);
+    return t.x == 64 && t.y == 0 ? 40 : t.x == 0 && t.y == 64 ? 20 : 2;
+}
+
+/* What a pass of few samples took orders the rest: in each round the dearest tiles first. */
 static void test_order(void **state)
 {
     (void)state;
     uint64_t job = submit(128, 1024, 64); /* 4 tiles, 342 ranges */
+    co_action held[256];
+    unsigned given = 0, done = 0, first_pass = 4, former = 0, followed = 0;
+    uint16_t in[4] = { 0 };
+    uint8_t begun[1372] = { 0 };
     hello(7, 1);
-    (void)take(0, 0);
-    co_action held[16];
-    unsigned given = 0, done = 0, dear = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (actions[i].kind == CO_ACT_ASSIGN) held[given++] = actions[i];
-    for (; done < 8; done++) {
-        const co_action *a = &held[done];
-        mr_tile t;
-        assert_int_equal(co_scheduler_tile(s, job, a->unit, &t), 1);
-        dear = t.x == 64 && t.y == 0 ? 40 : t.x == 0 && t.y == 64 ? 20 : 2;
-        const co_result r = { .job = job, .lease = a->lease, .unit = a->unit, .bands = a->bands, .rays = dear * paths_of(a), .micros = 1000000 };
+    for (unsigned found = take(CO_ACT_ASSIGN, 7); followed < 2; found = take(CO_ACT_ASSIGN, 7)) {
+        assert_true(given + found <= 256);
+        for (unsigned i = 0; i < count; i++) {
+            if (actions[i].kind != CO_ACT_ASSIGN) continue;
+            held[given++] = actions[i];
+            if (begun[actions[i].unit] || first_pass) continue; /* from here on all is known: 40, 20, 2, 2, 40 ... */
+            unsigned cost = dear(job, actions[i].unit);
+            if (former) assert_true(cost == 40 ? former == 2 : cost == 20 ? former == 40 : former <= 20);
+            followed += former == 40;
+            former = cost;
+        }
+        for (unsigned i = 0; i < given; i++) begun[held[i].unit] = 1;
+        assert_true(done < given);
+        const co_action *a = &held[done++];
+        const co_result r = { .job = job, .lease = a->lease, .unit = a->unit, .bands = a->bands, .rays = dear(job, a->unit) * paths_of(a), .micros = 1000000 };
         assert_true(co_scheduler_result(s, now, 7, &r) != 0);
-        (void)take(0, 0);
-        for (unsigned i = 0; i < count; i++)
-            if (actions[i].kind == CO_ACT_ASSIGN) held[given++] = actions[i];
-        if (done == 4) assert_int_equal(dear, 40); /* the first pass is 4; one was given before all was known */
+        if (a->unit >= 4) continue;
+        in[a->unit] |= a->bands;
+        first_pass -= in[a->unit] == UINT16_MAX;
     }
-    assert_true(given >= 8);
+}
+
+/* A piece of what nobody has seen anything of is small beside all that is left; once a part of it is in, it is cut by what it takes. */
+static void test_doubt(void **state)
+{
+    (void)state;
+    (void)submit(512, 1, 256); /* 4 tiles of 65,536 paths, no first pass */
+    hello(7, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 2);
+    co_action a = first(CO_ACT_ASSIGN, 7);
+    assert_int_equal(__builtin_popcount(a.bands), 1);
+    co_action second = actions[2];
+    assert_int_equal(finish(&a, 100000), 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    co_action rest = first(CO_ACT_ASSIGN, 7);
+    assert_int_equal(rest.unit, a.unit);
+    assert_int_equal(__builtin_popcount(rest.bands), 14);
+    assert_int_equal(finish(&second, 100000), 1);
+    assert_int_equal(finish(&rest, 1400000), 1);
+    assert_true(take(CO_ACT_ASSIGN, 7) > 0);
+    co_action other = first(CO_ACT_ASSIGN, 7);
+    assert_int_not_equal(other.unit, a.unit);
+    assert_true(__builtin_popcount(other.bands) <= 2);
+}
+
+/* A worker is at something for far longer than was thought: what waits in its hands goes to others, and nothing more is put there until it is done. */
+static void test_held_up(void **state)
+{
+    (void)state;
+    (void)submit(2048, 1, 32);
+    hello(7, 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 2);
+    co_action a = first(CO_ACT_ASSIGN, 7), late = actions[2];
+    now += 100000;
+    assert_int_equal(finish(&a, 100000), 1);
+    assert_int_equal(take(CO_ACT_ASSIGN, 7), 1);
+    co_action waiting = first(CO_ACT_ASSIGN, 7);
+    hello(8, 1);
+    (void)take(0, 0);
+    for (unsigned n = 0; n < 4; n++) { /* 7 hangs, and lives */
+        now += 100000;
+        co_scheduler_heard(s, now, 7, 0, UINT32_MAX);
+        co_scheduler_heard(s, now, 8, 0, UINT32_MAX);
+        co_scheduler_tick(s, now);
+        if (take(CO_ACT_REVOKE, 7)) break;
+        assert_true(n < 3);
+    }
+    assert_int_equal(first(CO_ACT_REVOKE, 7).lease, waiting.lease);
+    for (unsigned n = 0; n < 4; n++) {
+        now += 100000;
+        co_scheduler_heard(s, now, 7, 0, UINT32_MAX);
+        co_scheduler_heard(s, now, 8, 0, UINT32_MAX);
+        co_scheduler_tick(s, now);
+        assert_int_equal(take(CO_ACT_ASSIGN, 7), 0);
+    }
+    assert_int_equal(finish(&late, 100000), 1);
+    assert_true(take(CO_ACT_ASSIGN, 7) > 0);
 }
 
 /* The queue is dry: an idle worker takes over what has not begun, in pieces, then gets copies of parts of what is late. */
@@ -675,6 +753,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_credit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_tiles, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_doubt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_held_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trimmed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
