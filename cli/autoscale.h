@@ -41,7 +41,7 @@ typedef struct scaler {
     double grace_s;
     scaler_leaving leaving[SCALER_LEAVING_MOST];
     unsigned leaving_count;
-    char said[256];          /* the last trouble that was logged */
+    char said[sizeof ((mr_error *)0)->text]; /* the last trouble that was logged */
 } scaler;
 
 /* One turn: looks at the engine, brings the number of workers nearer to the wish. MR_FAILED: the engine's trouble; the next turn tries again. */

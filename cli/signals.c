@@ -13,8 +13,7 @@ volatile int signals_stop;
 
 static void on_stop(int number)
 {
-    if (signals_stop) _exit(MR_INTERRUPTED);
-    signals_stop = number;
+    if (__atomic_exchange_n(&signals_stop, number, __ATOMIC_RELAXED)) _exit(MR_INTERRUPTED);
 }
 
 static void set(int number, void (*handler)(int))

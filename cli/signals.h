@@ -3,7 +3,7 @@
 #ifndef CLI_SIGNALS_H
 #define CLI_SIGNALS_H
 
-extern volatile int signals_stop; /* the signal's number once one has come; 0 before */
+extern volatile int signals_stop; /* the signal's number once one has come; 0 before; threads read it with __atomic */
 
 void signals_install(void);
 

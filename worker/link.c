@@ -96,6 +96,7 @@ void wk_link_close(wk_link *l, int linger_ms)
     close_socket(l);
     if (l->context) (void)zmq_ctx_term(l->context);
     sodium_memzero(&l->keys, sizeof l->keys);
+    (void)__atomic_load_n(&l->under_way, __ATOMIC_ACQUIRE); /* after the last that ZeroMQ's thread did in free_frame */
     free(l);
 }
 
