@@ -347,13 +347,16 @@ int co_ledger_reopen(co_scheduler *s, job *j, uint32_t ui, uint16_t lost, uint64
     return 1;
 }
 
-/* A worker may have had several parts of it. */
+/* A worker may have had several parts of it, or come back after it was lost. */
 static void accuse(unit *u, const worker *w)
 {
+    enum { LAST = sizeof u->killed / sizeof *u->killed };
+    uint32_t who = fold(w->incarnation);
     u->guilty |= w->alone_begun;
-    if (u->killed == w->number || u->deaths == UINT8_MAX) return;
-    u->killed = w->number;
-    u->deaths++;
+    for (unsigned i = 0; i < LAST && i < u->deaths; i++)
+        if (u->killed[i] == who) return;
+    if (u->deaths == UINT8_MAX) return;
+    u->killed[u->deaths++ % LAST] = who;
 }
 
 int co_ledger_give_back(co_scheduler *s, uint32_t li, int blame, uint64_t now_us)

@@ -27,7 +27,7 @@ typedef struct unit {
     uint32_t leases;     /* linked by in_unit */
     uint32_t next;       /* in the queue it is in */
     uint32_t shun;       /* number of the worker that failed on it last */
-    uint32_t killed;     /* number of the worker that died over it last */
+    uint32_t killed[CO_DEATHS_MOST - 1]; /* folded incarnations of those that died over it last: who is lost and comes back counts once */
     uint32_t cost;       /* of the first pass: rays a path, in sixteenths, as a part of it has told; 0: not known yet */
     uint16_t height;     /* rows; 0: this and row_paths were not asked for yet */
     uint16_t done;       /* bands */

@@ -583,6 +583,25 @@ static void test_too_few(void **state)
     assert_true(co_scheduler_missing(s, two, 0) >= 0);
 }
 
+/* Two workers that are lost again and again over a unit, and come back, are no three that died of it. */
+static void test_lost_and_back(void **state)
+{
+    (void)state;
+    uint64_t job = submit(16, 1, 16);
+    for (uint32_t turn = 0; turn < 4 * CO_DEATHS_MOST; turn++) {
+        uint32_t peer = 1 + turn % 2;
+        hello(peer, 1);
+        (void)take(0, 0);
+        co_scheduler_left(s, now, peer, CO_LEAVE_DISCONNECTED);
+    }
+    assert_int_equal(status_of(job).state, CO_JOB_RUNNING);
+    (void)take(0, 0);
+    hello(3, 1);
+    (void)take(0, 0);
+    co_scheduler_left(s, now, 3, CO_LEAVE_DISCONNECTED);
+    assert_int_equal(status_of(job).state, CO_JOB_FAILED);
+}
+
 /* A unit that kills its workers is put aside, its companions are not; the job ends, failed, and says what is missing. */
 static void test_poison(void **state)
 {
@@ -763,6 +782,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_liar_of_the_last_tile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_liar_with_a_key_of_his_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_few, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_amnesia, setup, teardown),
