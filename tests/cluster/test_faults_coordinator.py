@@ -200,10 +200,10 @@ def test_disk_full(cluster, mobyray, reference, cornell):
     """13: no room for the journal: the render waits, says so, and goes on when there is room."""
     state, options = mobyray.folder / "state", picture(6)
     state.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", state], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", state], check=True)
     try:
         ballast = state / "ballast"
-        ballast.write_bytes(bytes(2_700_000))
+        ballast.write_bytes(bytes(16_400_000))
         cluster.worker()
         coordinator = cluster.coordinator(cornell, *options, "-o", "out.png", "--exit-when-done", "--state", state)
         waiting.log_has(coordinator, "No space left on device: the render is held")
