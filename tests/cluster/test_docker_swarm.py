@@ -164,10 +164,9 @@ def test_scaled_and_updated_in_mid_render(make, count, mobyray, images, tmp_path
             stack.manager("service", "update", "-d", "--no-resolve-image", "--image", images[1], f"{stack.name}_worker")
             stack.running(3, images[1])
             stack.log_has(r"worker \d+ .* joined", 6)
-            stack.log_has(r"worker \d+ .* (left|is lost|is silent)", 3)
+            stack.log_has(r"worker \d+ .* left", 3)  # with a goodbye, what they had not begun was handed back
             assert stack.coordinator() == coordinator, "the coordinator was disturbed"
             log, redone = stack.log(), job(stack)["tiles_redone"]
-            assert len(re.findall(r"worker \d+ .* left", log)) >= 2, log  # with a goodbye; a crowded machine may take one for lost
             still_renders(stack)
             print(f"\nswarm, {count} nodes: 2 -> 3 workers, all replaced by another image in mid-render: {redone} tiles redone, "
                   f"{len(re.findall(r'is (lost|silent)', log))} workers lost without a goodbye")
