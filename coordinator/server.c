@@ -355,25 +355,31 @@ static void handle(co_server *s, uint32_t peer, unsigned roles, const void *byte
     if (!plain) co_server_flush(s);
 }
 
-void co_server_doubt(co_server *s, uint32_t peer)
+void co_server_doubt(co_server *s, uint32_t peer, int deaf)
 {
-    if (!co_scheduler_worker_number(s->scheduler, peer) || s->doubt_count == DOUBTS_MOST) return; /* the lease will tell */
-    s->doubts[s->doubt_count++] = (doubt){ .peer = peer, .until_us = co_now_us() + 50000 };
+    if (!co_scheduler_worker_number(s->scheduler, peer)) return;
+    for (unsigned i = 0; i < s->doubt_count; i++)
+        if (s->doubts[i].peer == peer) {
+            s->doubts[i].deaf |= deaf;
+            return;
+        }
+    if (s->doubt_count < DOUBTS_MOST) s->doubts[s->doubt_count++] = (doubt){ .peer = peer, .until_us = co_now_us() + 50000, .deaf = deaf };
+    else if (deaf) co_server_lose(s, peer, CO_LEAVE_DISCONNECTED); /* else the lease will tell */
 }
 
 /* Asks ROUTER about connections that seem to have broken. The monitor may be some microseconds ahead of it; and what came over a connection before it
- * broke, a GOODBYE perhaps, is read first: a doubt is settled in the step after the one in which it arose. */
+ * broke, a GOODBYE perhaps, is read first: a doubt is settled in a later step than the one in which it arose, and in one that has read all there was. */
 static void settle_doubts(co_server *s)
 {
     wire_message m = { .type = WIRE_PONG };
     uint32_t peer;
     unsigned kept = 0;
     for (unsigned i = 0; i < s->doubt_count; i++) {
-        if (co_router_send(s->router, s->doubts[i].peer, &m, NULL, 0)) co_server_lose(s, s->doubts[i].peer, CO_LEAVE_DISCONNECTED);
+        if (s->doubts[i].deaf || co_router_send(s->router, s->doubts[i].peer, &m, NULL, 0)) co_server_lose(s, s->doubts[i].peer, CO_LEAVE_DISCONNECTED);
         else if (co_now_us() < s->doubts[i].until_us) s->doubts[kept++] = s->doubts[i];
     }
     s->doubt_count = kept;
-    while (co_router_broken(s->router, &peer)) co_server_doubt(s, peer);
+    while (co_router_broken(s->router, &peer)) co_server_doubt(s, peer, 0);
 }
 
 static void spare(co_server *s, uint64_t now_us, uint32_t peer)
@@ -425,8 +431,8 @@ int co_server_step(co_server *s, int timeout_ms, mr_error *err)
     int more;
     while ((more = ++n % CO_CLOCK_EVERY || co_now_us() < end_us) && co_router_receive(s->router, &peer, &bytes, &size_bytes))
         handle(s, peer, co_router_roles(s->router), bytes, size_bytes);
+    if (more) settle_doubts(s); /* before anything is sent that makes new ones */
     co_server_flush(s);
-    settle_doubts(s);
     say_strangers(s, co_now_us());
     if (more) { /* nobody is silent whose message we have not read yet */
         spare_slow_lines(s, co_now_us());

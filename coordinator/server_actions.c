@@ -50,7 +50,7 @@ static void send_assignment(co_server *s)
     if (!s->out.assign.count) return;
     int failed = co_router_send(s->router, s->assign_peer, &s->out, NULL, 0);
     s->out.assign.count = 0;
-    if (failed) co_server_lose(s, s->assign_peer, CO_LEAVE_DISCONNECTED);
+    if (failed) co_server_doubt(s, s->assign_peer, 1);
 }
 
 int co_server_part(const co_server *s, uint64_t job, uint32_t unit, uint16_t run, mr_tile *tile)
@@ -128,7 +128,7 @@ static void send_small(co_server *s, const co_action *a)
         co_account_revoked(s->account, co_now_us(), a->lease, a->running);
         co_board_released(s->config.board, a->lease);
     }
-    if (co_router_send(s->router, a->peer, &m, NULL, 0)) co_server_lose(s, a->peer, CO_LEAVE_DISCONNECTED);
+    if (co_router_send(s->router, a->peer, &m, NULL, 0)) co_server_doubt(s, a->peer, 1);
 }
 
 static void say_aside(co_server *s, const co_action *a)

@@ -81,6 +81,7 @@ enum { DOUBTS_MOST = 64 };
 typedef struct doubt { /* a connection that seems to have broken */
     uint32_t peer;
     uint64_t until_us;
+    int deaf; /* something could not be sent to it, so it is lost unless it has left */
 } doubt;
 
 typedef struct assignment { /* to be sent */
@@ -176,7 +177,8 @@ void co_server_say_ended(co_server *s, server_job *j);
 void co_server_error(co_server *s, uint32_t peer, uint32_t code, const char *text);
 void co_server_forget_worker(co_server *s, uint32_t peer); /* its name and host */
 void co_server_lose(co_server *s, uint32_t peer, int why);
-void co_server_doubt(co_server *s, uint32_t peer); /* it seems to be gone; what it has said before is read first */
+/* It seems to be gone; what it has said before is read first. deaf: it did not get what it needs to know, and counts as lost then, if it has not left. */
+void co_server_doubt(co_server *s, uint32_t peer, int deaf);
 
 /* What a worker traced, for the account (server_account.c). bands: of `all`, those that were not in yet. */
 void co_server_note_result(co_server *s, uint64_t now_us, uint32_t peer, const mr_tile *tile, uint16_t all, uint16_t bands, size_t frame_bytes);

@@ -65,7 +65,7 @@ static void ping(co_server *s, uint64_t now_us, uint32_t peer)
         co_account_clock(s->account, now_us, co_scheduler_worker_number(s->scheduler, peer), s->in.ping.token, s->in.ping.rtt_us, held);
         co_board_rtt(s->config.board, co_scheduler_worker_number(s->scheduler, peer), s->in.ping.rtt_us);
     }
-    if (co_router_send(s->router, peer, &m, NULL, 0)) co_server_doubt(s, peer);
+    if (co_router_send(s->router, peer, &m, NULL, 0)) co_server_doubt(s, peer, 0);
 }
 
 /* Bytes that are no sums of this tile: the worker's fault, or the road's. */

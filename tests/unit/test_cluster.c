@@ -307,6 +307,34 @@ static void test_worker_waits_for_its_version(void **state)
     (void)zmq_ctx_term(context);
 }
 
+/* A worker's last words lead to an answer that cannot reach it any more: what it has said after them is read first, so it left and was not lost. */
+static void test_goodbye_is_read_first(void **state)
+{
+    (void)state;
+    static wire_message m;
+    co_server *server = open_server(0);
+    void *context = zmq_ctx_new(), *worker = dealer(context);
+    int linger = 5000;
+    uint64_t job, epoch = 0;
+    assert_int_equal(co_server_submit(server, &pack, &picture, 8, &job, NULL), MR_OK);
+    assert_int_equal(zmq_setsockopt(worker, ZMQ_LINGER, &linger, sizeof linger), 0);
+    m = (wire_message){ .type = WIRE_HELLO, .hello = { 77, 1, 0, "brief", "here", "none" } };
+    say(worker, &m, NULL, 0);
+    do {
+        assert_int_equal(hear(server, worker, &m), WIRE_OK);
+        if (m.type == WIRE_WELCOME) epoch = m.welcome.epoch;
+    } while (m.type != WIRE_ASSIGN);
+    const wire_message failed = { .type = WIRE_TILE_FAILED, .failed = { epoch, job, m.assign.units[0].lease, m.assign.units[0].unit, "" } }, goodbye = { .type = WIRE_GOODBYE };
+    say(worker, &failed, NULL, 0);
+    say(worker, &goodbye, NULL, 0);
+    (void)zmq_close(worker);
+    (void)zmq_ctx_term(context); /* all of it is with the server's ZeroMQ, and the connection closed */
+    wait_workers(server, 0);
+    assert_non_null(strstr(log_text, "left"));
+    assert_null(strstr(log_text, "lost"));
+    co_server_close(server);
+}
+
 static void test_strangers(void **state)
 {
     (void)state;
@@ -506,7 +534,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_workers),       cmocka_unit_test(test_pack_folder), cmocka_unit_test(test_worker_leaves),
-        cmocka_unit_test(test_coordinator_restarts), cmocka_unit_test(test_strangers), cmocka_unit_test(test_worker_waits_for_its_version), cmocka_unit_test(test_bad_worker),
+        cmocka_unit_test(test_coordinator_restarts), cmocka_unit_test(test_goodbye_is_read_first), cmocka_unit_test(test_strangers), cmocka_unit_test(test_worker_waits_for_its_version), cmocka_unit_test(test_bad_worker),
         cmocka_unit_test(test_broken_connection), cmocka_unit_test(test_clients),     cmocka_unit_test(test_client_interrupted),
         cmocka_unit_test(test_nobody_there),      cmocka_unit_test(test_port_in_use),
     };
